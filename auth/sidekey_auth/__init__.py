@@ -1,0 +1,1 @@
+"""sidekey_auth: obtain an OpenAI API bearer, keep it sealed, refresh it without anybody noticing."""

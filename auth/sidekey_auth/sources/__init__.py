@@ -1,0 +1,1 @@
+"""Where a bearer comes from: a module per mode."""

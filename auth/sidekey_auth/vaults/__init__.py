@@ -1,0 +1,1 @@
+"""Where credentials are kept: a module per store."""

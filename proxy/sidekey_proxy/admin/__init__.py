@@ -1,0 +1,1 @@
+"""Health and status, on a listener of their own."""
