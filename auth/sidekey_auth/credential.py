@@ -106,6 +106,7 @@ class Credential:
         received_at: Unix time in seconds at which the id_token arrived.
         key_source: fingerprint of the id_token that ``api_key`` was traded for.
         key_refused: upstream has answered 401 to ``api_key``.
+        traded_again: fingerprint of the id_token that, for want of a refresh token, was traded once more.
         note: the refresh that is under way, or whose answer was lost.
         refresh_failure: a permanent failure of the refresh token.
         exchange_failure: a permanent failure of the key exchange.
@@ -126,6 +127,7 @@ class Credential:
     received_at: float | None = None
     key_source: str | None = None
     key_refused: bool = False
+    traded_again: str | None = None
     note: RefreshNote | None = None
     refresh_failure: Failure | None = None
     exchange_failure: Failure | None = None
@@ -141,6 +143,15 @@ class Credential:
         """Return every secret it holds."""
         values = (getattr(self, item.name) for item in fields(self))
         return tuple(value for value in values if isinstance(value, Secret))
+
+
+def bearer_of(credential: Credential) -> Bearer | None:
+    """Return what is put on a request now, or None: the mode's own key, else the static key as fallback."""
+    if credential.mode == "chatgpt" and credential.api_key and not credential.key_refused:
+        return Bearer(credential.api_key, credential.generation, "chatgpt")
+    if credential.static_key:
+        return Bearer(credential.static_key, credential.generation, "api_key")
+    return None
 
 
 def next_generation(last: int, now: float) -> int:
@@ -195,6 +206,7 @@ _PLAIN: Final[Mapping[str, tuple[type, ...]]] = {
     "received_at": (int, float),
     "key_source": (str,),
     "key_refused": (bool,),
+    "traded_again": (str,),
 }
 _RECORDS: Final[Mapping[str, type[RefreshNote | Failure]]] = {
     "note": RefreshNote,

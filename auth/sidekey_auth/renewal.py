@@ -1,0 +1,169 @@
+"""What a renewal of a ``chatgpt`` bearer does next: a table of rules over the stored credential. Pure.
+
+A renewal is a walk: look at the credential, take one step, look again, until there is nothing left to do.
+Each step is saved before the next, so that a walk that was cut short (killed, disk full, issuer away) is
+taken up where it ended by whoever comes next, in this process or in another.
+
+    REFRESH   trade the refresh token for new tokens; works once per token
+    VERIFY    check the new id_token: signature, audience, and that it is still the same account
+    TRADE     exchange the id_token for an API key: the new bearer
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum, auto
+from typing import Final, Literal
+
+from .credential import Credential, Failure, RefreshNote
+from .errors import IssuerRefused
+from .secret import Secret
+
+ExchangePolicy = Literal["always", "when-refused"]
+
+ANSWER_LOST: Final = "refresh_answer_lost"
+ACCOUNT_CHANGED: Final = "account_changed"
+MAX_SENDS: Final = 2
+_REUSED: Final = frozenset({"refresh_token_reused", "refresh_token_invalidated", "invalid_grant"})
+
+
+class Demand(Enum):
+    """Why a renewal was asked for."""
+
+    DUE = auto()
+    """In the background: the id_token nears its expiry, or a walk was cut short."""
+    REFUSED = auto()
+    """Upstream answered 401 to the present bearer."""
+    MISSING = auto()
+    """A request waits and there is no bearer."""
+    ASKED = auto()
+    """A person ran `sidekey refresh`."""
+
+
+class Step(Enum):
+    """One step of a renewal."""
+
+    REFRESH = auto()
+    VERIFY = auto()
+    TRADE = auto()
+    END = auto()
+
+
+def next_step(
+    credential: Credential,
+    demand: Demand,
+    *,
+    policy: ExchangePolicy,
+    refresh_due: bool,
+    expired: bool,
+    done: frozenset[Step],
+) -> Step:
+    """Return the next step of a renewal.
+
+    Args:
+        credential: as it stands now.
+        demand: why the renewal was asked for.
+        policy: when an id_token is traded for a new key.
+        refresh_due: the id_token is within the margin of its expiry.
+        expired: the id_token has expired; it is not traded then.
+        done: the steps that this renewal has taken.
+    """
+    if credential.unverified_id_token and Step.VERIFY not in done:
+        return Step.VERIFY
+    if Step.TRADE in done:
+        return Step.END
+    may_refresh = Step.REFRESH not in done and can_refresh(credential)
+    may_trade = can_trade(credential, expired=expired, again=demand is Demand.ASKED)
+    fresh = _untraded(credential)
+    if demand is Demand.ASKED:
+        return Step.REFRESH if may_refresh else Step.TRADE if may_trade else Step.END
+    if demand is Demand.DUE:
+        if may_refresh and refresh_due:
+            return Step.REFRESH
+        return Step.TRADE if may_trade and fresh and policy == "always" else Step.END
+    if may_trade and fresh:
+        return Step.TRADE
+    if may_refresh and not (demand is Demand.MISSING and _exchange_barred(credential) and not expired):
+        return Step.REFRESH
+    return Step.TRADE if may_trade and _one_more_trade(credential) else Step.END
+
+
+def can_refresh(credential: Credential) -> bool:
+    """Return whether there is a refresh token that was not refused for good."""
+    token, failure = credential.refresh_token, credential.refresh_failure
+    return token is not None and (failure is None or failure.token != token.fingerprint())
+
+
+def can_trade(credential: Credential, *, expired: bool, again: bool = False) -> bool:
+    """Return whether there is an id_token to exchange: not expired, and not refused before unless ``again``."""
+    return credential.id_token is not None and not expired and (again or not _exchange_barred(credential))
+
+
+def _untraded(credential: Credential) -> bool:
+    return credential.id_token is not None and credential.key_source != credential.id_token.fingerprint()
+
+
+def _exchange_barred(credential: Credential) -> bool:
+    token, failure = credential.id_token, credential.exchange_failure
+    return token is not None and failure is not None and failure.token == token.fingerprint()
+
+
+def _one_more_trade(credential: Credential) -> bool:
+    """Without a refresh token the same id_token is traded once more, and no further."""
+    return (
+        credential.refresh_token is None
+        and credential.id_token is not None
+        and credential.traded_again != credential.id_token.fingerprint()
+    )
+
+
+# --- the rule of the lost answer ---------------------------------------------------------------------------
+
+
+def note_before_sending(credential: Credential, token: Secret, now: float) -> RefreshNote | None:
+    """Return the note to write before this token is sent, or None where it must not be sent again.
+
+    A token whose answer was lost is sent once more, then no further: the issuer may have spent it.
+    """
+    sends = _sends(credential, token)
+    return RefreshNote(token.fingerprint(), sends + 1, now) if sends < MAX_SENDS else None
+
+
+def answer_lost(credential: Credential, token: Secret, now: float) -> Credential:
+    """Return the credential once a token was sent as often as it may be, and no answer came."""
+    message = "the answer to a refresh was lost, and the refresh token may have been spent with it"
+    return replace(
+        credential, note=None, refresh_failure=Failure(token.fingerprint(), ANSWER_LOST, message, now)
+    )
+
+
+def refused(credential: Credential, token: Secret, error: IssuerRefused, now: float) -> Credential:
+    """Return the credential after the issuer refused its refresh token for good."""
+    code = error.error_code or "refresh_refused"
+    if code in _REUSED and _sends(credential, token) >= MAX_SENDS:
+        return answer_lost(credential, token, now)
+    return replace(credential, note=None, refresh_failure=Failure(token.fingerprint(), code, str(error), now))
+
+
+def unanswered(
+    credential: Credential, before: RefreshNote | None, token: Secret, *, spent: bool, now: float
+) -> Credential:
+    """Return the credential after a refresh failed for the time being.
+
+    Args:
+        credential: with the note that was written before sending.
+        before: the note that stood there earlier.
+        token: the refresh token that was sent.
+        spent: the issuer may have seen the token, and gave no answer.
+        now: Unix time in seconds.
+    """
+    if not spent:
+        return replace(credential, note=before)
+    if _sends(credential, token) >= MAX_SENDS:
+        return answer_lost(credential, token, now)
+    return credential
+
+
+def _sends(credential: Credential, token: Secret) -> int:
+    note = credential.note
+    return note.sends if note is not None and note.token == token.fingerprint() else 0
