@@ -34,7 +34,8 @@ def lifetime_of(
 
     Args:
         token: its fingerprint.
-        exp, iat: its claims, Unix time in seconds; without ``iat`` the receipt stands in.
+        exp: its claim, Unix time in seconds.
+        iat: its claim, Unix time in seconds; without it the receipt stands in.
         received_at: when it arrived, Unix time in seconds.
         wall: the wall clock now.
         boot: the boot clock now.

@@ -95,7 +95,7 @@ def can_refresh(credential: Credential) -> bool:
 
 
 def can_trade(credential: Credential, *, expired: bool, again: bool = False) -> bool:
-    """Return whether there is an id_token to exchange: not expired, and not refused before unless ``again``."""
+    """Return whether there is an id_token to exchange: not expired, not refused before (or ``again``)."""
     return credential.id_token is not None and not expired and (again or not _exchange_barred(credential))
 
 

@@ -1,0 +1,32 @@
+"""Mode ``api_key``: the key that a person stored; there is nothing to renew."""
+
+from __future__ import annotations
+
+from sidekey_auth.credential import Credential
+from sidekey_auth.renewal import Demand
+from sidekey_auth.source import Journal
+
+
+class StaticSource:
+    """Serves a stored key as it is; a newer one comes only by being read from the vault again."""
+
+    def wants(
+        self,
+        credential: Credential,  # noqa: ARG002 - the interface's
+        demand: Demand,  # noqa: ARG002 - the interface's
+        *,
+        refresh_due: bool,  # noqa: ARG002 - the interface's
+    ) -> bool:
+        """Return False: a stored key is never renewed."""
+        return False
+
+    async def renew(
+        self,
+        credential: Credential,
+        demand: Demand,  # noqa: ARG002 - the interface's
+        journal: Journal,  # noqa: ARG002 - the interface's
+        *,
+        refresh_due: bool,  # noqa: ARG002 - the interface's
+    ) -> Credential:
+        """Return the credential unchanged."""
+        return credential
