@@ -1,1 +1,57 @@
 """A faithful stand-in for issuer and API: one local server to try, demo and test against, offline."""
+
+from .events import Event, EventLog
+from .faults import (
+    ApiCut,
+    ApiHang,
+    ApiSlow,
+    ApiStatus,
+    AuthorizeRefused,
+    AuthorizeWithoutCode,
+    DeviceDenied,
+    DevicePending,
+    DeviceUnavailable,
+    ExchangeRefused,
+    Fault,
+    Faults,
+    JwksUnavailable,
+    RedeemRefused,
+    RefreshByStranger,
+    RefreshLeavesOut,
+    RevokeFails,
+    TokenAnswer,
+    TokenDropped,
+    TokenHang,
+    TokenLifetime,
+)
+from .server import Sandbox
+from .settings import SandboxAccount, SandboxSettings
+
+__all__ = [
+    "ApiCut",
+    "ApiHang",
+    "ApiSlow",
+    "ApiStatus",
+    "AuthorizeRefused",
+    "AuthorizeWithoutCode",
+    "DeviceDenied",
+    "DevicePending",
+    "DeviceUnavailable",
+    "Event",
+    "EventLog",
+    "ExchangeRefused",
+    "Fault",
+    "Faults",
+    "JwksUnavailable",
+    "RedeemRefused",
+    "RefreshByStranger",
+    "RefreshLeavesOut",
+    "RevokeFails",
+    "Sandbox",
+    "SandboxAccount",
+    "SandboxSettings",
+    "TokenAnswer",
+    "TokenDropped",
+    "TokenHang",
+    "TokenLifetime",
+]
