@@ -1,0 +1,292 @@
+"""Every setting: its name, default, kind and one sentence about it. Pure.
+
+A setting has one name everywhere: ``callback_timeout`` in the file is ``SIDEKEY_CALLBACK_TIMEOUT`` in the
+environment, and ``--callback-timeout`` where a command has a flag for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from sidekey_auth.credential import DEFAULT_PROFILE
+
+from . import setting_kinds as kinds
+from .addresses import LOOPBACK_HOST, Address, reachable_by_others
+from .setting_kinds import Kind
+from .upstream_rules import (
+    DEFAULT_UPSTREAM,
+    Origin,
+    clear_text_problem,
+    loop_problem,
+    parse_allowed,
+    parse_base,
+)
+
+Exchange = Literal["always", "when-refused"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "console", "json"]
+
+VARIABLE_PREFIX: Final = "SIDEKEY_"
+_FLAGS: Final = {"client_key_required": "--no-client-key"}
+
+
+def _about(kind: Kind[Any], says: str) -> dict[str, Any]:
+    return {"kind": kind, "says": says}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a person may decide; the sentences beside each are its documentation."""
+
+    listen: tuple[Address, ...] = field(
+        default=(Address(LOOPBACK_HOST, 8484),),
+        metadata=_about(
+            kinds.list_of(kinds.ADDRESS, at_least=1),
+            "Where clients connect. An address that other machines can reach demands client keys.",
+        ),
+    )
+    admin_listen: tuple[Address, ...] = field(
+        default=(Address(LOOPBACK_HOST, 8485),),
+        metadata=_about(
+            kinds.list_of(kinds.ADDRESS),
+            "Where /livez, /readyz and /status are served. An empty list turns them off.",
+        ),
+    )
+    hosts: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            kinds.list_of(kinds.HOST),
+            "Names that clients reach sidekey by, besides loopback ones: what a request's Host may be.",
+        ),
+    )
+    origins: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            kinds.list_of(kinds.ORIGIN), "Web pages that may call sidekey from a browser. None: CORS is off."
+        ),
+    )
+    client_key_required: bool = field(
+        default=True,
+        metadata=_about(
+            kinds.BOOLEAN,
+            "Whether clients must show the client key. Only a listener on loopback may do without.",
+        ),
+    )
+    drain_timeout: float = field(
+        default=30.0,
+        metadata=_about(
+            kinds.seconds(at_least=0),
+            "How long open requests may take to finish when the proxy is stopped, in seconds.",
+        ),
+    )
+
+    upstream: str = field(
+        default=DEFAULT_UPSTREAM,
+        metadata=_about(
+            kinds.UPSTREAM,
+            "The API behind the proxy: this replaces a client's /v1. Without a path, /v1 is meant.",
+        ),
+    )
+    allow_upstream: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            kinds.list_of(kinds.ALLOWED_UPSTREAM),
+            "Where a bearer from a sign-in may go besides api.openai.com and its regional hosts.",
+        ),
+    )
+    allow_insecure_upstream: bool = field(
+        default=False,
+        metadata=_about(
+            kinds.BOOLEAN,
+            "Whether an http:// upstream may be on another machine: keys travel in the clear then.",
+        ),
+    )
+    ca_bundle: Path | None = field(
+        default=None,
+        metadata=_about(
+            kinds.PATH, "A PEM file of certificate authorities to trust instead of the system's."
+        ),
+    )
+    connect_timeout: float = field(
+        default=10.0,
+        metadata=_about(
+            kinds.seconds(at_least=0.1), "How long connecting to upstream or the issuer may take, in seconds."
+        ),
+    )
+    response_timeout: float = field(
+        default=600.0,
+        metadata=_about(
+            kinds.seconds(at_least=0.1),
+            "How long upstream may take until its answer begins, in seconds: some models think long.",
+        ),
+    )
+    idle_timeout: float = field(
+        default=300.0,
+        metadata=_about(
+            kinds.seconds(at_least=0.1),
+            "How long upstream may stay silent in the middle of an answer, in seconds.",
+        ),
+    )
+
+    profile: str = field(
+        default=DEFAULT_PROFILE,
+        metadata=_about(kinds.PROFILE, "Which stored credential to use."),
+    )
+    issuer: str = field(
+        default="https://auth.openai.com",
+        metadata=_about(kinds.ISSUER, "The OAuth server."),
+    )
+    client_id: str = field(
+        default="app_EMoamEEZ73f0CkXaXp7hrann",
+        metadata=_about(
+            kinds.SOME_TEXT, "The OAuth client that sidekey signs in as: the Codex CLI's public one."
+        ),
+    )
+    scope: str = field(
+        default="openid profile email offline_access",
+        metadata=_about(kinds.SOME_TEXT, "The OAuth scopes to ask for, separated by spaces."),
+    )
+    originator: str = field(
+        default="codex_cli_rs",
+        metadata=_about(kinds.TEXT, "The originator that the authorize URL names. Empty leaves it out."),
+    )
+    allowed_workspace_id: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            kinds.list_of(kinds.SOME_TEXT, "workspace ids"),
+            "ChatGPT workspaces that one may sign in to. None: any.",
+        ),
+    )
+    allowed_issuers: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            kinds.list_of(kinds.ISSUER, 'URLs such as "https://auth.openai.com"'),
+            "Issuers, besides the one above, that an imported auth.json may name.",
+        ),
+    )
+    callback_host: Literal["localhost", "127.0.0.1"] = field(
+        default="localhost",
+        metadata=_about(
+            kinds.choice("localhost", "127.0.0.1"),
+            "The host in the redirect URI. The callback server listens on 127.0.0.1 in any case.",
+        ),
+    )
+    callback_ports: tuple[int, ...] = field(
+        default=(1455, 1457),
+        metadata=_about(
+            kinds.list_of(kinds.PORT, "ports from 1 to 65535", at_least=1),
+            "Ports to try for the callback server, in turn. Only these two are registered with OpenAI.",
+        ),
+    )
+    callback_timeout: float = field(
+        default=300.0,
+        metadata=_about(kinds.seconds(at_least=1), "How long a sign-in waits for the browser, in seconds."),
+    )
+    redeem_credits: bool = field(
+        default=False,
+        metadata=_about(
+            kinds.BOOLEAN,
+            "Whether to ask for a subscription's API credits after a sign-in, as old Codex versions did.",
+        ),
+    )
+
+    refresh_margin: float = field(
+        default=300.0,
+        metadata=_about(
+            kinds.seconds(at_least=0), "How long before a token's expiry it is refreshed, in seconds."
+        ),
+    )
+    exchange: Exchange = field(
+        default="always",
+        metadata=_about(
+            kinds.choice("always", "when-refused"),
+            "When an id_token is traded for a new API key: at every refresh, or after a 401 only.",
+        ),
+    )
+
+    log_level: LogLevel = field(
+        default="info",
+        metadata=_about(
+            kinds.choice("debug", "info", "warning", "error"), "The least important lines that are logged."
+        ),
+    )
+    log_format: LogFormat = field(
+        default="auto",
+        metadata=_about(
+            kinds.choice("auto", "console", "json"),
+            "How lines are logged: coloured for people, as JSON, or by whether a terminal shows them.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting, described.
+
+    Attributes:
+        name: in the file, and of the attribute.
+        kind: how its values are written.
+        default: its value when nobody says anything.
+        says: one sentence about it.
+    """
+
+    name: str
+    kind: Kind[Any]
+    default: Any
+    says: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return VARIABLE_PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """The command line's flag for it, where a command has one."""
+        return _FLAGS.get(self.name) or "--" + self.name.replace("_", "-")
+
+
+SETTINGS: Final = {
+    item.name: Setting(item.name, item.metadata["kind"], item.default, item.metadata["says"])
+    for item in fields(Settings)
+}
+SECTIONS: Final = {
+    "Listening": "listen",
+    "Upstream": "upstream",
+    "Signing in": "profile",
+    "Keeping the key fresh": "refresh_margin",
+    "Log": "log_level",
+}
+"""Headings for people, each with the setting that it stands above."""
+
+
+def allowed_origins(settings: Settings) -> tuple[Origin, ...]:
+    """Return the setting ``allow_upstream`` as origins."""
+    return tuple(parse_allowed(entry) for entry in settings.allow_upstream)
+
+
+def contradictions(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """Return what does not fit together: the setting's name and the reason, for each.
+
+    Each value is one that its kind allows.
+    """
+    found: list[tuple[str, str]] = []
+    origin = parse_base(settings.upstream).origin
+    clear_text = clear_text_problem(origin, allow_insecure=settings.allow_insecure_upstream)
+    if clear_text:
+        found.append(("upstream", clear_text))
+    loop = loop_problem(origin, (*settings.listen, *settings.admin_listen), own_names=settings.hosts)
+    if loop:
+        found.append(("upstream", loop))
+    exposed = () if settings.client_key_required else reachable_by_others(settings.listen)
+    if exposed:
+        where = ", ".join(map(str, exposed))
+        found.append(
+            ("client_key_required", f"other machines can reach {where}: clients must show a key there")
+        )
+    both = {str(a) for a in settings.listen if a.port} & {str(a) for a in settings.admin_listen}
+    if both:
+        found.append(("admin_listen", f"{', '.join(sorted(both))} is where clients connect"))
+    return tuple(found)
