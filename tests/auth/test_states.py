@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -133,3 +134,14 @@ def test_every_row_of_the_table_can_be_reached() -> None:
         for credential, runtime in itertools.product(every_credential(), runtimes)
     }
     assert reached == {row.when for row in TABLE}
+
+
+def test_the_documented_table_is_the_one_in_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs/credentials.md").read_text()
+    documented = text.partition("<!-- states -->\n")[2].partition("<!-- /states -->")[0]
+    assert documented == table_as_markdown()
+
+
+def table_as_markdown() -> str:
+    rows = [f"| `{row.state}` | `{row.code}` | {row.when} | {row.sentence} |\n" for row in TABLE]
+    return "| state | code | when | sentence |\n|---|---|---|---|\n" + "".join(rows)
