@@ -1,8 +1,7 @@
-"""One request and its response as ``forward.py`` sees them, whatever HTTP server stands in front."""
+"""One request and its response as ``forward.py`` sees them, whatever HTTP server stands in front. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,48 +19,89 @@ def first(headers: Headers, name: bytes) -> bytes | None:
     return next((value for key, value in headers if key.lower() == name), None)
 
 
+def every(headers: Headers, name: bytes) -> list[bytes]:
+    """Return all values of a header, in order.
+
+    Args:
+        headers: the fields.
+        name: the header's name in lower case.
+    """
+    return [value for key, value in headers if key.lower() == name]
+
+
 @dataclass(frozen=True, slots=True)
 class RequestHead:
     """A request's line and headers.
 
     Attributes:
         method: such as ``POST``.
-        target: the request target byte for byte, such as ``/v1/files?limit=2`` (RFC 9112 section 3.2).
+        target: the request target byte for byte, such as ``/v1/files?limit=2`` (RFC 9112 section 3.2); bytes
+            that are not UTF-8 stand in it as surrogates.
         headers: as they came.
-        has_body: whether a body follows, of whatever length.
         client: the peer's address, or a Unix socket's path, for the log.
+        version: ``1.1`` or ``1.0``.
+        has_body: whether a body follows, of whatever length.
+        websocket: the client asks to switch to WebSocket, and the listener can (RFC 9110 section 7.8).
     """
 
     method: str
     target: str
     headers: Headers
-    has_body: bool
     client: str
+    version: str = "1.1"
+    has_body: bool = False
+    websocket: bool = False
 
 
 class ClientGone(Exception):
     """The client closed its connection before the exchange was over."""
 
 
-class Exchange(Protocol):
-    """The listener's side of one request: read the body, send the head, the chunks, and end or cut it.
+class RequestInvalid(Exception):
+    """The request's body is not framed as HTTP demands; the text says how."""
 
-    The task that runs an exchange is cancelled when its client goes away.
-    """
 
-    head: RequestHead
+class ByteSource(Protocol):
+    """Something that bytes are read from."""
 
-    def body(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives, undecoded; reading slowly slows the client down.
+    async def read(self) -> bytes:
+        """Return the next bytes as soon as there are any, or ``b""`` at the end, and then again.
 
-        Raises:
-            ClientGone: the client went away in the middle of it.
+        Whoever reads slowly slows down whoever sends. Cancelling a read loses no bytes.
         """
 
-    async def send_head(self, status: int, reason: str, headers: Headers) -> None:
+
+class Exchange(ByteSource, Protocol):
+    """The listener's side of one request: read the body, send the head, the chunks, and end or cut it.
+
+    ``read`` gives the request's body, undecoded. It raises ClientGone or RequestInvalid where the body does
+    not come to its end. The task that runs an exchange is cancelled when its client goes away.
+    """
+
+    @property
+    def head(self) -> RequestHead:
+        """The request's line and headers."""
+
+    def whole(self) -> bytes | None:
+        """Return the whole body if it has already arrived, and None if some of it is still to come.
+
+        Nothing of it can be read afterwards.
+        """
+
+    async def send_head(
+        self, status: int, reason: str, headers: Headers, *, until_close: bool = False
+    ) -> None:
         """Send the response's head, hop-by-hop headers excluded; framing is the listener's business.
 
-        A ``Content-Length`` among the headers is kept; without one the body is sent in chunks.
+        A ``Content-Length`` among the headers is kept; without one the body is sent in chunks. What follows
+        a HEAD request, or a status of 204 or 304, has no body.
+
+        Args:
+            status: the status code.
+            reason: its phrase.
+            headers: what to send, in order.
+            until_close: end the body by closing the connection, since it came that way: nobody can tell
+                whether it is whole, and the client must not be told that it is.
         """
 
     async def send_chunk(self, data: bytes) -> None:
@@ -81,17 +121,18 @@ class Exchange(Protocol):
         """Answer 101 with these headers and hand the connection over (RFC 9110 section 7.8)."""
 
 
-class Tunnel(Protocol):
+class Tunnel(ByteSource, Protocol):
     """Bytes both ways after a 101, in either direction as they are."""
 
-    async def read(self) -> bytes:
-        """Return the next bytes, or ``b""`` at the end."""
-
     async def write(self, data: bytes) -> None:
-        """Send bytes; waits while the other side does not read."""
+        """Send bytes; waits while the other side does not read.
 
-    async def end(self) -> None:
-        """Say that no more bytes follow, and close when the other side has ended, too."""
+        Raises:
+            ConnectionError: there is nobody to send them to.
+        """
+
+    def end(self) -> None:
+        """Close once everything that was written is delivered; nothing can be read from now on."""
 
     def cut(self) -> None:
         """Close at once."""

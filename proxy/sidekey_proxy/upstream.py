@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from .exchange import Headers, Tunnel
+from .exchange import ByteSource, Headers, Tunnel
+
+
+class Body(ByteSource, Protocol):
+    """A request's body, which can perhaps be sent a second time."""
+
+    def whole(self) -> bytes | None:
+        """Return the whole body if all of it is here, and None if some of it is still to come."""
+
+    def again(self) -> bool:
+        """Start over from the first byte; False where it cannot be had a second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,39 +24,51 @@ class UpstreamRequest:
 
     Attributes:
         method: such as ``POST``.
-        target: path and query as they go on the request line.
-        headers: all of them but ``Host``, framing and ``Connection``, which are upstream's business.
-        body: the body's pieces, or None where there is none.
-        length: the body's length in bytes where the client announced it; None means chunked.
+        target: path and query below the base, such as ``/models?limit=2``; it replaces nothing.
+        headers: all of them but ``Host``, ``Transfer-Encoding`` and ``Connection``, which are upstream's
+            business. A ``Content-Length`` among them is kept; without one the body is sent in chunks.
+        body: the body, or None where there is none.
+        websocket: ask to switch to WebSocket.
     """
 
     method: str
     target: str
     headers: Headers
-    body: AsyncIterator[bytes] | None = None
-    length: int | None = None
+    body: Body | None = None
+    websocket: bool = False
 
 
-class UpstreamAnswer(Protocol):
-    """What upstream answered: the head is here, the body follows."""
+class UpstreamAnswer(ByteSource, Protocol):
+    """What upstream answered: the head is here, the body follows.
 
-    status: int
-    reason: str
-    headers: Headers
+    ``read`` gives the body, undecoded. It raises an UpstreamError where the body does not come to its end,
+    and what the request's body raised while it was being sent.
+    """
 
-    def body(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives, undecoded; reading slowly slows upstream down.
+    @property
+    def status(self) -> int:
+        """The status code."""
 
-        Raises:
-            UpstreamCut: the connection ended before the body did.
-            UpstreamTimedOut: nothing came for too long.
-        """
+    @property
+    def reason(self) -> str:
+        """The reason phrase."""
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields as they came."""
+
+    @property
+    def until_close(self) -> bool:
+        """Whether the body ends where the connection does (RFC 9112 section 6.3, rule 8)."""
 
     def tunnel(self) -> Tunnel:
         """Return the connection after a 101."""
 
-    async def close(self) -> None:
-        """Give the connection back when the body was read to its end, and close it otherwise."""
+    def stop_sending(self) -> None:
+        """Send no more of the request's body: the answer is here, and is all that is wanted."""
+
+    def close(self) -> None:
+        """Give the connection back if the answer was whole, and close it otherwise."""
 
 
 class Upstream(Protocol):
@@ -56,13 +77,14 @@ class Upstream(Protocol):
     async def send(self, request: UpstreamRequest) -> UpstreamAnswer:
         """Send the request, its body as it comes, and return when the answer's head is here.
 
-        Upstream may answer before the body is sent; then the rest of the body is not waited for.
+        Upstream may answer before the body is sent. Cancelling closes the connection at once.
 
         Raises:
             UpstreamUnreachable: no connection could be made; nothing was sent.
             UpstreamTimedOut: no answer came in time.
             UpstreamCut: the connection ended before the head was whole.
             UpstreamInvalid: the answer is not HTTP as it should be.
+            ClientGone, RequestInvalid: the request's body did not come to its end.
         """
 
     async def close(self) -> None:

@@ -1,0 +1,250 @@
+"""One request through the proxy: guard, bearer, forward, 401, relay.
+
+Written against ``exchange.py`` and ``upstream.py``: what stands in front and behind can be replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from sidekey_auth.credential import Bearer
+from sidekey_auth.errors import NoBearer, SidekeyError
+
+from . import failures
+from .bearers import Bearers
+from .body import MEMORY_LIMIT, KeptBody
+from .exchange import ClientGone, Exchange, RequestInvalid
+from .failures import Failure
+from .guard import GuardRules, Refused, admit
+from .headers import downward, switching, upward
+from .record import Ending, Recorder, Replay, RequestRecord
+from .upstream import Upstream, UpstreamAnswer, UpstreamError, UpstreamRequest
+from .websocket import Traffic, join
+
+log = structlog.get_logger("sidekey.forward")
+
+_UNAUTHORIZED = 401
+_FIRST_ERROR = 400
+_SWITCHING = 101
+
+
+class Forward:
+    """Takes requests from listeners to upstream and the answers back.
+
+    Args:
+        bearers: what requests are sent with.
+        upstream: where they go.
+        record: is told of each request that is over.
+        may_carry: tells whether a bearer may go to this upstream at all.
+        replay_limit: the longest request body that is kept for a second try, in bytes.
+    """
+
+    def __init__(
+        self,
+        bearers: Bearers,
+        upstream: Upstream,
+        record: Recorder,
+        *,
+        may_carry: Callable[[Bearer], bool] = lambda _: True,
+        replay_limit: int = MEMORY_LIMIT,
+    ) -> None:
+        self.bearers = bearers
+        self.upstream = upstream
+        self.record = record
+        self.may_carry = may_carry
+        self.replay_limit = replay_limit
+        self.renewals: set[asyncio.Task[None]] = set()
+
+    async def handle(self, exchange: Exchange, rules: GuardRules) -> None:
+        """Serve one request to its end.
+
+        Args:
+            exchange: the request.
+            rules: who may come in where it came in.
+        """
+        await _Passage(self, exchange).go(rules)
+
+    async def refused(self, bearer: Bearer) -> Bearer | None:
+        """Tell that upstream refused this bearer, and return another one where there is one."""
+        try:
+            return await self.bearers.refused(bearer)
+        except SidekeyError as error:
+            log.warning("no other bearer", code=error.code, reason=str(error))
+            return None
+
+    def refused_aside(self, bearer: Bearer) -> None:
+        """Tell that upstream refused this bearer, for the sake of later requests."""
+
+        async def tell() -> None:
+            await self.refused(bearer)
+
+        task = asyncio.create_task(tell())
+        self.renewals.add(task)
+        task.add_done_callback(self.renewals.discard)
+
+
+class _Passage:
+    """One request on its way."""
+
+    __slots__ = (
+        "_answered",
+        "_bearer",
+        "_body",
+        "_code",
+        "_ending",
+        "_exchange",
+        "_first_byte",
+        "_proxy",
+        "_replayed",
+        "_started",
+        "_status",
+        "_traffic",
+    )
+
+    def __init__(self, proxy: Forward, exchange: Exchange) -> None:
+        self._proxy = proxy
+        self._exchange = exchange
+        self._started = time.monotonic()
+        self._body = KeptBody(exchange, proxy.replay_limit) if exchange.head.has_body else None
+        self._traffic = Traffic()
+        self._bearer: Bearer | None = None
+        self._answered = False
+        self._status: int | None = None
+        self._code: str | None = None
+        self._ending: Ending = "whole"
+        self._first_byte: float | None = None
+        self._replayed: Replay | None = None
+
+    async def go(self, rules: GuardRules) -> None:
+        try:
+            await self._answer(rules)
+        except (ClientGone, asyncio.CancelledError) as left:
+            self._ending = "gone"
+            self._exchange.cut()
+            if isinstance(left, asyncio.CancelledError):
+                raise
+        finally:
+            self._proxy.record(self._account())
+
+    async def _answer(self, rules: GuardRules) -> None:
+        try:
+            await self._travel(rules)
+        except Refused as refused:
+            await self._fail(refused.failure)
+        except NoBearer as error:
+            await self._fail(failures.no_bearer(error))
+        except UpstreamError as error:
+            await self._fail(failures.upstream_failed(error))
+        except RequestInvalid as error:
+            await self._fail(failures.bad_request(str(error)))
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("a request broke")
+            await self._fail(failures.internal())
+
+    async def _travel(self, rules: GuardRules) -> None:
+        target = admit(self._exchange.head, rules)
+        bearer = await self._a_bearer()
+        answer = await self._send(target, bearer)
+        try:
+            if answer.status == _UNAUTHORIZED:
+                answer = await self._once_more(answer, target, bearer)
+            if answer.status < _FIRST_ERROR and self._bearer is not None:
+                self._proxy.bearers.accepted(self._bearer)
+            await self._relay(answer)
+        finally:
+            answer.close()
+
+    # --- up -------------------------------------------------------------------------------------------
+
+    async def _a_bearer(self) -> Bearer:
+        try:
+            return self._proxy.bearers.bearer()
+        except NoBearer as error:
+            if not error.transient:
+                raise
+        return await self._proxy.bearers.obtain()
+
+    async def _send(self, target: str, bearer: Bearer) -> UpstreamAnswer:
+        if not self._proxy.may_carry(bearer):
+            raise Refused(failures.bearer_not_allowed_there())
+        self._bearer = bearer
+        head = self._exchange.head
+        headers = upward(head.headers, bearer.value)
+        request = UpstreamRequest(head.method, target, headers, self._body, websocket=head.websocket)
+        return await self._proxy.upstream.send(request)
+
+    async def _once_more(self, answer: UpstreamAnswer, target: str, bearer: Bearer) -> UpstreamAnswer:
+        """Return the answer to a second try with another bearer, or the refusal where there is none."""
+        if self._body is not None and not self._body.replayable:
+            self._replayed = "not-possible"
+            self._proxy.refused_aside(bearer)
+            return answer
+        answer.stop_sending()  # or the copy could outgrow its limit while a bearer is fetched
+        another = await self._proxy.refused(bearer)
+        if another is None or (self._body is not None and not self._body.again()):
+            return answer
+        answer.close()
+        self._replayed = "done"
+        return await self._send(target, another)
+
+    # --- down -----------------------------------------------------------------------------------------
+
+    async def _relay(self, answer: UpstreamAnswer) -> None:
+        exchange = self._exchange
+        self._status = answer.status
+        if answer.status == _SWITCHING:
+            tunnel = await exchange.switch(switching(answer.headers))
+            self._sent()
+            await join(tunnel, answer.tunnel(), self._traffic)
+            return
+        headers = downward(answer.headers)
+        if self._replayed is not None:
+            headers += ((b"x-sidekey-replay", self._replayed.encode()),)
+        self._sent()
+        await exchange.send_head(answer.status, answer.reason, headers, until_close=answer.until_close)
+        while data := await answer.read():
+            self._traffic.down += len(data)
+            await exchange.send_chunk(data)
+        await exchange.finish()
+
+    async def _fail(self, failure: Failure) -> None:
+        """Answer with a failure, or cut where an answer has begun: a cut one must not look whole."""
+        self._code = failure.code
+        if self._answered:
+            self._ending = "cut"
+            self._exchange.cut()
+            return
+        self._status = failure.status
+        self._sent()
+        await self._exchange.send_head(failure.status, failure.reason, failure.headers())
+        await self._exchange.send_chunk(failure.body())
+        await self._exchange.finish()
+
+    def _sent(self) -> None:
+        self._answered = True
+        self._first_byte = time.monotonic() - self._started
+
+    # --- afterwards -----------------------------------------------------------------------------------
+
+    def _account(self) -> RequestRecord:
+        head = self._exchange.head
+        return RequestRecord(
+            method=head.method,
+            path=head.target.partition("?")[0],
+            status=self._status,
+            code=self._code,
+            ending=self._ending,
+            first_byte=self._first_byte,
+            total=time.monotonic() - self._started,
+            bytes_up=self._traffic.up + (self._body.received if self._body else 0),
+            bytes_down=self._traffic.down,
+            client=head.client,
+            generation=self._bearer.generation if self._bearer else None,
+            replayed=self._replayed,
+        )

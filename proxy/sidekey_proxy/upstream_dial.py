@@ -1,0 +1,65 @@
+"""Making a connection to upstream: TCP, and TLS on top of it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from .upstream import UpstreamTimedOut, UpstreamUnreachable
+from .upstream_rules import Origin
+
+P = TypeVar("P", bound=asyncio.Protocol)
+
+
+class Dial(Protocol):
+    """Connects a protocol to upstream: directly, or by way of an HTTP proxy."""
+
+    async def __call__(self, protocol: Callable[[], P]) -> P:
+        """Connect.
+
+        Raises:
+            UpstreamUnreachable: no connection could be made.
+            UpstreamTimedOut: it took too long.
+        """
+
+
+class DirectDial:
+    """Connects to upstream itself.
+
+    Args:
+        origin: where upstream is.
+        tls: how it is recognised; None for http.
+        timeout: seconds that name, TCP and TLS may take together.
+    """
+
+    def __init__(self, origin: Origin, tls: ssl.SSLContext | None, timeout: float) -> None:
+        self._origin = origin
+        self._tls = tls
+        self._timeout = timeout
+
+    async def __call__(self, protocol: Callable[[], P]) -> P:
+        """Connect; see ``Dial``."""
+        origin = self._origin
+        try:
+            async with asyncio.timeout(self._timeout):
+                _, connected = await asyncio.get_running_loop().create_connection(
+                    protocol,
+                    origin.host,
+                    origin.port,
+                    ssl=self._tls,
+                    server_hostname=origin.host if self._tls else None,
+                )
+        except TimeoutError:
+            raise UpstreamTimedOut(f"connecting to {origin} took longer than {self._timeout:g} s") from None
+        except ssl.SSLCertVerificationError as error:
+            why = f"its certificate is not trusted: {error.verify_message}"
+            raise UpstreamUnreachable(f"{origin} cannot be reached: {why}") from None
+        except (OSError, ssl.SSLError) as error:
+            raise UpstreamUnreachable(f"{origin} cannot be reached: {_reason(error)}") from None
+        return connected
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
