@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import Callable
@@ -78,9 +77,6 @@ class Api:
         except Cut as cut:
             outcome = "dropped"
             return drop(request, reset=cut.reset)
-        except (ConnectionError, asyncio.CancelledError):
-            # Whichever way aiohttp tells it: the client has gone.
-            raise
         finally:
             self._saw("api_end", call, outcome=outcome)
 

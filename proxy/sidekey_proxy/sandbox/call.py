@@ -7,15 +7,14 @@ import json
 import time
 import zlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
 from sidekey_auth.secret import Secret, secret_or_none
 
+from .events import KEY_SUBPROTOCOL
 from .refusal import Refusal
-
-KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
 
 
 class Call:
@@ -44,7 +43,10 @@ class Call:
         Raises:
             Refusal: it is not one.
         """
-        raw = await self.request.read()
+        try:
+            raw = await self.request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise Refusal(413, None, "The body is too large.") from None
         self.count(len(raw))
         try:
             value = json.loads(_decoded(raw, self.request.headers.get("Content-Encoding", "")))

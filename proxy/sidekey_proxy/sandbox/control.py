@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from aiohttp import web
 
@@ -13,7 +13,7 @@ from sidekey_auth.secret import Secret
 
 from .faults import KINDS, Fault
 from .refusal import Refusal
-from .settings import is_loopback
+from .settings import SandboxAccount, is_loopback
 from .wire import json_answer, read_body, refusal_answer
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ PATH: Final = "/sandbox/control/{action}"
 FAULTS: Final[dict[str, type[Fault]]] = {kind.__name__: kind for kind in KINDS}
 _LONGEST_WAIT: Final = 60.0
 
+T = TypeVar("T")
 Wish = dict[str, Any]
 Action = Callable[[Wish], Awaitable[object]]
 
@@ -42,6 +43,7 @@ class ControlEndpoint:
             "clear-faults": self._clear_faults,
             "events": self._events,
             "secrets": self._secrets,
+            "account": self._account,
             "sign-in": self._sign_in,
             "issue-key": self._issue_key,
             "revoke-keys": self._revoke_keys,
@@ -82,12 +84,7 @@ class ControlEndpoint:
         kind = FAULTS.get(str(name))
         if kind is None:
             raise Refusal(400, "unknown_fault", f"The faults are: {', '.join(FAULTS)}.")
-        unknown = set(wish) - {field.name for field in fields(kind)}
-        if unknown:
-            raise Refusal(400, "unknown_field", f"{name} has no {', '.join(sorted(unknown))}.")
-        from pydantic import TypeAdapter  # noqa: PLC0415 - slow to import, and rarely needed
-
-        self._sandbox.faults.put(TypeAdapter(kind).validate_python(wish))
+        self._sandbox.faults.put(_made(kind, wish))
         return {"put": name}
 
     async def _waiting_faults(self, _wish: Wish) -> object:
@@ -112,6 +109,10 @@ class ControlEndpoint:
 
     async def _secrets(self, _wish: Wish) -> object:
         return {"secrets": [secret.reveal() for secret in self._sandbox.issued_secrets()]}
+
+    async def _account(self, wish: Wish) -> object:
+        self._sandbox.account = _made(SandboxAccount, {**asdict(self._sandbox.account), **wish})
+        return asdict(self._sandbox.account)
 
     async def _sign_in(self, _wish: Wish) -> object:
         tokens = self._sandbox.sign_in()
@@ -140,3 +141,12 @@ class ControlEndpoint:
     async def _release(self, _wish: Wish) -> object:
         self._sandbox.release()
         return {}
+
+
+def _made(kind: type[T], wish: Wish) -> T:
+    unknown = set(wish) - {field.name for field in fields(cast("type[Any]", kind))}
+    if unknown:
+        raise Refusal(400, "unknown_field", f"{kind.__name__} has no {', '.join(sorted(unknown))}.")
+    from pydantic import TypeAdapter  # noqa: PLC0415 - slow to import, and rarely needed
+
+    return TypeAdapter(kind).validate_python(wish)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,10 +30,13 @@ Kind = Literal[
 ]
 Outcome = Literal["answered", "hung", "dropped", "gone"]
 
-SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "sec-websocket-protocol"})
+KEY_SUBPROTOCOL: Final = "openai-insecure-api-key."
 SECRET_FIELDS: Final = frozenset(
     {"code", "code_verifier", "refresh_token", "subject_token", "token", "id_token", "access_token"}
 )
+
+
+_KEY_ENTRY = re.compile(f"({re.escape(KEY_SUBPROTOCOL)})([^,\\s]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,23 +82,32 @@ class Event:
 
 
 def shown_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
-    """Return headers as text, secret values as fingerprints."""
-    return tuple(
-        (
-            name.decode("latin-1"),
-            _shown(name.decode("latin-1").lower() in SECRET_HEADERS, value.decode("latin-1")),
-        )
-        for name, value in raw
-    )
+    """Return headers as text, secrets in them as fingerprints."""
+    return tuple(_shown_header(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
 
 
 def shown_fields(fields: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-    """Return a body's fields as text, secret values as fingerprints."""
-    return tuple((name, _shown(name in SECRET_FIELDS, str(value))) for name, value in fields.items())
+    """Return a body's fields as text, secrets as fingerprints."""
+    return tuple(
+        (name, _fingerprint(str(value)) if name in SECRET_FIELDS else str(value))
+        for name, value in fields.items()
+    )
 
 
-def _shown(secret: bool, value: str) -> str:  # noqa: FBT001 - a private decision, named at both calls
-    return Secret(value).fingerprint() if secret and value else value
+def _shown_header(name: str, value: str) -> tuple[str, str]:
+    match name.lower():
+        case "authorization":
+            scheme, _, token = value.partition(" ")
+            return name, f"{scheme} {_fingerprint(token.strip())}" if token else _fingerprint(value)
+        case "cookie":
+            return name, _fingerprint(value)
+        case "sec-websocket-protocol":
+            return name, _KEY_ENTRY.sub(lambda found: found[1] + _fingerprint(found[2]), value)
+    return name, value
+
+
+def _fingerprint(value: str) -> str:
+    return Secret(value).fingerprint() if value else ""
 
 
 class EventLog(Sequence[Event]):
