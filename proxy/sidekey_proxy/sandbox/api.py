@@ -85,7 +85,7 @@ class Api:
         if socket and call.request.headers.get("Upgrade", "").lower() == "websocket":
             refusal = self._refusal(call)
             if refusal is None:
-                conduct = conduct_of(self._faults, call.path, self._hold)
+                conduct = conduct_of(self._faults, call.request, call.path, self._hold)
                 await self._before_head(call, conduct, 101, None)
                 return await converse(call, socket, conduct, self.operations.says, self._headers(call))
             return await self._send(call, refusal)
@@ -139,7 +139,7 @@ class Api:
         )
 
     async def _send(self, call: Call, answer: Answer) -> web.StreamResponse:
-        conduct = conduct_of(self._faults, call.path, self._hold)
+        conduct = conduct_of(self._faults, call.request, call.path, self._hold)
         await self._before_head(call, conduct, answer.status, answer.error)
         return await deliver(call.request, answer, self._headers(call), conduct)
 

@@ -65,7 +65,7 @@ def refused(refusal: Refusal, *, retry_after: float | None = None) -> Answer:
 
 
 class Cut(Exception):
-    """The connection must go now; ``reset`` says how, ``hung`` that it said nothing for long before."""
+    """The connection must go now; ``reset`` asks for a TCP reset."""
 
     def __init__(self, *, reset: bool = False) -> None:
         super().__init__("cut")
@@ -79,12 +79,14 @@ class Conduct:
     Attributes:
         slow, hang, cut: the faults that strike it.
         hold: where a hung answer waits.
+        request: what it answers.
     """
 
     slow: ApiSlow | None
     hang: ApiHang | None
     cut: ApiCut | None
     hold: Hold
+    request: web.Request
 
     @property
     def smooth(self) -> bool:
@@ -123,20 +125,31 @@ class Conduct:
 
     async def _strike(self, number: int | None) -> None:
         if self.hang and self.hang.after_chunks == number:
-            await self.hold.wait()
+            await self.hold.wait(self.request)
             raise Cut
         if self.cut and self.cut.after_chunks == number:
             raise Cut(reset=self.cut.reset)
 
 
-def conduct_of(faults: Faults, path: str, hold: Hold) -> Conduct:
-    """Take the faults of sending that concern a path."""
+def conduct_of(faults: Faults, request: web.Request, path: str, hold: Hold) -> Conduct:
+    """Take the faults of sending that concern a request.
+
+    Args:
+        faults: those that wait.
+        request: which is to be answered.
+        path: its path.
+        hold: where a hung answer waits.
+    """
 
     def concerns(fault: ApiFault) -> bool:
         return path.startswith(fault.path)
 
     return Conduct(
-        faults.take(ApiSlow, concerns), faults.take(ApiHang, concerns), faults.take(ApiCut, concerns), hold
+        slow=faults.take(ApiSlow, concerns),
+        hang=faults.take(ApiHang, concerns),
+        cut=faults.take(ApiCut, concerns),
+        hold=hold,
+        request=request,
     )
 
 

@@ -27,6 +27,7 @@ Kind = Literal[
     "api",
     "api_end",
     "redeem",
+    "held",
 ]
 Outcome = Literal["answered", "hung", "dropped", "gone"]
 
@@ -45,7 +46,8 @@ class Event:
 
     Attributes:
         kind: which endpoint, or which grant of the token endpoint; ``token`` is a grant that is none of
-            them. ``api_end`` follows an ``api`` event when the answer is over or its client is gone.
+            them. ``api_end`` follows an ``api`` event when the answer is over or its client is gone;
+            ``held`` says that a fault lets a request hang from now on.
         method: such as ``POST``.
         target: path and query as they stood on the request line.
         headers: names as they came; values of secret ones are fingerprints.

@@ -51,7 +51,7 @@ class Sandbox:
         self.account = self.settings.account
         self.faults = Faults(self.settings.faults)
         self.events = EventLog(self.settings.remembered_events)
-        self._hold = Hold()
+        self._hold = Hold(self.events)
         self._keys = KeyRing()
         self._issued = Issued(self.settings.api_keys, refresh_lifetime=self.settings.refresh_lifetime)
         self.control_token = self.settings.control_token or Secret(secrets.token_urlsafe(32))

@@ -89,7 +89,7 @@ class TokenEndpoint:
         early = self._faults.take(TokenHang, lambda fault: fault.grant == grant and not fault.consumed)
         if early:
             witness.saw(grant, body=body, outcome="hung")
-            await self._hold.wait()
+            await self._hold.wait(request)
             return drop(request)
         if self._faults.take(TokenDropped, lambda fault: fault.grant == grant and not fault.consumed):
             witness.saw(grant, body=body, outcome="dropped")
@@ -109,7 +109,7 @@ class TokenEndpoint:
             return drop(request)
         if self._faults.take(TokenHang, lambda fault: fault.grant == grant and fault.consumed):
             witness.saw(grant, body=body, outcome="hung")
-            await self._hold.wait()
+            await self._hold.wait(request)
             return drop(request)
         witness.saw(grant, body=body, status=200)
         return json_answer(answer)

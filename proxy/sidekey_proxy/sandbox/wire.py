@@ -130,13 +130,21 @@ def drop(request: web.Request, *, reset: bool = False) -> web.Response:
 
 
 class Hold:
-    """Where hung requests wait: until they are released, or the sandbox stops."""
+    """Where hung requests wait: until they are released, or the sandbox stops.
 
-    def __init__(self) -> None:
+    Args:
+        log: learns of each that begins to wait.
+    """
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
         self._signal = Signal()
 
-    async def wait(self) -> None:
+    async def wait(self, request: web.Request) -> None:
         """Wait for the next release."""
+        self._log.add(
+            Event(kind="held", method=request.method, target=request.raw_path, outcome="hung", at=now())
+        )
         await self._signal.wait()
 
     def release(self) -> None:

@@ -86,7 +86,9 @@ async def test_a_refresh_in_a_form_is_refused_and_spends_nothing(hand: Hand) -> 
     assert hand.sandbox.knows(token)
 
 
-async def test_a_refresh_for_another_client_is_refused_and_spends_nothing(http: aiohttp.ClientSession) -> None:
+async def test_a_refresh_for_another_client_is_refused_and_spends_nothing(
+    http: aiohttp.ClientSession,
+) -> None:
     async with Sandbox(SandboxSettings(client_ids=("app_one", "app_two"))) as sandbox:
         token = sandbox.sign_in().refresh_token
         assert token
