@@ -62,7 +62,6 @@ class Issued:
 
     def __init__(self, api_keys: Iterable[Secret] = (), *, refresh_lifetime: float | None = None) -> None:
         self._codes: dict[str, Code] = {}
-        self._spent_codes: set[str] = set()
         self._refresh_tokens: dict[str, _RefreshToken] = {}
         self._refresh_lifetime = refresh_lifetime
         self._keys: dict[str, float | None] = {key.reveal(): None for key in api_keys}
@@ -96,12 +95,9 @@ class Issued:
         Raises:
             Refusal: it is unknown, spent, expired, or somebody else's (RFC 6749 section 5.2).
         """
-        if code in self._spent_codes:
-            raise _invalid_grant("The authorization code has already been used.")
         terms = self._codes.pop(code, None)
         if terms is None:
-            raise _invalid_grant("The authorization code is not known.")
-        self._spent_codes.add(code)
+            raise _invalid_grant("The authorization code is not known, or it has been used.")
         if now - terms.issued_at > CODE_LIFETIME:
             raise _invalid_grant("The authorization code has expired.")
         if client_id != terms.session.client_id:

@@ -128,10 +128,9 @@ async def test_a_file_is_uploaded_listed_read_and_deleted(sdk: openai.AsyncOpenA
 
 
 async def test_files_are_listed_newest_first_in_pages(sdk: openai.AsyncOpenAI) -> None:
-    ids = [
-        (await sdk.files.create(file=(f"{number}", b"x"), purpose=purpose)).id
-        for number, purpose in enumerate(("assistants", "batch", "batch"))
-    ]
+    one = await sdk.files.create(file=("1", b"x"), purpose="assistants")
+    others = [await sdk.files.create(file=("2", b"x"), purpose="batch") for _ in range(2)]
+    ids = [file.id for file in (one, *others)]
     page = await sdk.files.list(limit=2)
     assert ([file.id for file in page.data], page.has_more) == (ids[:0:-1], True)
     assert [file.id async for file in await sdk.files.list(limit=1)] == ids[::-1]

@@ -72,12 +72,29 @@ async def test_a_stream_can_be_cut_after_some_chunks_and_is_never_whole(hand: Ha
     assert (await streamed(hand))[2]
 
 
-@pytest.mark.parametrize("reset", [True, False])
-async def test_a_plain_answer_can_be_cut_in_its_middle(hand: Hand, reset: bool) -> None:
-    hand.sandbox.faults.put(ApiCut(after_chunks=1, reset=reset))
+async def test_a_plain_answer_can_be_cut_in_its_middle(hand: Hand) -> None:
+    hand.sandbox.faults.put(ApiCut(after_chunks=1))
     status, got, whole = await streamed(hand, stream=False)
     assert (status, whole) == (200, False)
-    assert got.startswith(b"{") or reset
+    assert got.startswith(b"{")
+
+
+@pytest.mark.parametrize("reset", [True, False])
+async def test_a_cut_is_a_reset_or_a_plain_end_of_the_connection(sandbox: Sandbox, reset: bool) -> None:
+    sandbox.faults.put(ApiCut(after_chunks=None, reset=reset))
+    key = sandbox.issue_key().reveal()
+    port = int(sandbox.base_url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n\r\n"
+    writer.write(head.encode())
+    try:
+        if reset:
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+        else:
+            assert await reader.read() == b""
+    finally:
+        writer.close()
 
 
 async def test_a_connection_can_go_before_the_head(hand: Hand) -> None:

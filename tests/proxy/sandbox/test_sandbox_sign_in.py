@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import aiohttp
@@ -27,7 +28,7 @@ from sidekey_proxy.sandbox import (
 from sidekey_proxy.sandbox.issued import challenge_of
 from sidekey_proxy.sandbox.pages import authorize_page, device_page, message_page
 
-from .conftest import Hand
+from .conftest import Hand, Reply
 
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 REDIRECT = "http://localhost:1455/auth/callback"
@@ -222,7 +223,7 @@ async def test_the_event_of_an_authorization_has_every_parameter_as_it_came(quic
 # --- the code ---------------------------------------------------------------------------------------------
 
 
-async def code_exchange(hand: Hand, code: str, **other: str) -> tuple[int, dict[str, str]]:
+async def code_exchange(hand: Hand, code: str, **other: str) -> Reply:
     fields = {
         "grant_type": "authorization_code",
         "client_id": hand.sandbox.client_id,
@@ -289,13 +290,13 @@ async def test_events_hold_fingerprints_instead_of_secrets(quick: Hand) -> None:
 # --- the device code --------------------------------------------------------------------------------------
 
 
-async def start_device(hand: Hand) -> dict[str, str]:
+async def start_device(hand: Hand) -> dict[str, Any]:
     status, fields = await hand.json("/api/accounts/deviceauth/usercode", client_id=hand.sandbox.client_id)
     assert status == 200
     return fields
 
 
-async def poll(hand: Hand, device: dict[str, str]) -> tuple[int, dict[str, str]]:
+async def poll(hand: Hand, device: dict[str, Any]) -> Reply:
     return await hand.json(
         "/api/accounts/deviceauth/token",
         device_auth_id=device["device_auth_id"],
