@@ -1,8 +1,8 @@
 """What no log line may show: the values that are watched, and whatever looks like a secret. Pure.
 
 Redaction is the last line, not the first: secrets are ``Secret`` values, which print as ``***`` anyway. It is
-for what comes from elsewhere, such as a library's exception that quotes a URL. It rather masks too much than too
-little.
+for what comes from elsewhere, such as a library's exception that quotes a URL. It rather masks too much than
+too little.
 """
 
 from __future__ import annotations
