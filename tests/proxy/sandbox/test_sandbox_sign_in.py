@@ -153,6 +153,8 @@ async def test_with_auto_approve_the_browser_is_sent_back_at_once(quick: Hand) -
         "https://localhost:1455/auth/callback",
         "http://evil.example:1455/auth/callback",
         "http://localhost:1455@evil.example/auth/callback",
+        "http://somebody@localhost:1455/auth/callback",
+        "http://localhost:1455/auth/callback?next=x",
         "http://127.0.0.2:1455/auth/callback",
         "http://localhost/auth/callback",
         "http://localhost:99999/auth/callback",
