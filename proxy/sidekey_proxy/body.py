@@ -42,7 +42,7 @@ class KeptBody:
         if self._position:
             return None
         if not self.received and not self._complete:
-            self._take_whole()
+            return self._take_whole()
         if not self._complete or self._given_up:
             return None
         self._position = len(self._copy)
@@ -74,15 +74,18 @@ class KeptBody:
             self._position = 0
         return not self._given_up
 
-    def _take_whole(self) -> None:
+    def _take_whole(self) -> bytes | None:
         whole = self._source.whole()
         if whole is None:
-            return
+            return None
         self._complete = True
         self.received = len(whole)
-        self._copy = whole
         if self.received > self._limit:
-            self._given_up = True  # it is sent this once
+            self._given_up = True
+        else:
+            self._copy = whole
+            self._position = self.received
+        return whole
 
     def _keep(self, piece: bytes) -> None:
         self.received += len(piece)
