@@ -51,6 +51,33 @@ class StateMismatch(SignInError):
 
     code = "state_mismatch"
 
+    def __init__(self) -> None:
+        super().__init__("Invalid OAuth state - possible CSRF attack")
+
+
+class SignInRefused(SignInError):
+    """The issuer, or the person there, said no (RFC 6749 section 4.1.2.1).
+
+    Args:
+        error_code: the issuer's own code, such as ``access_denied``.
+        text: what it says, fit to be shown.
+    """
+
+    code = "sign_in_refused"
+
+    def __init__(self, error_code: str, text: str) -> None:
+        super().__init__(f"OAuth error: {text}")
+        self.error_code = error_code
+
+
+class NoAuthorizationCode(SignInError):
+    """The callback has the right state, and no code."""
+
+    code = "no_authorization_code"
+
+    def __init__(self) -> None:
+        super().__init__("No authorization code received")
+
 
 class SignInTimedOut(SignInError):
     """Nobody came back from the browser in time."""
@@ -190,6 +217,12 @@ class WrongSeal(VaultUnreadable):
         "Give the seal that it was made with (SIDEKEY_SEAL_KEY, SIDEKEY_SEAL_KEY_FILE or the keyring), "
         "or run `sidekey vault reset` to move it aside and start anew."
     )
+
+
+class VaultExposed(VaultError):
+    """Others can get at the vault: its files' owner, their mode, or a link in their place."""
+
+    code = "vault_exposed"
 
 
 class VaultUnwritable(VaultError):

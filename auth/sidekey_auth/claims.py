@@ -1,0 +1,226 @@
+"""What an id_token says (OpenID Connect Core section 2, with OpenAI's claims), and whether it is true. Pure.
+
+``read_claims`` only reads, for people to see: nothing it returns proves anything. ``verify`` is the proof.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from .errors import IdTokenInvalid
+from .secret import Secret
+
+AUTH_CLAIMS: Final = "https://api.openai.com/auth"
+PROFILE_CLAIMS: Final = "https://api.openai.com/profile"
+ALGORITHM: Final = "RS256"
+_UNCHECKED: Final[dict[str, Any]] = {"verify_signature": False}
+_OWN_TIME: Final[dict[str, Any]] = {
+    "require": ["exp", "iss", "aud"],
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What an id_token says; a claim that is absent or of another type is None.
+
+    Attributes:
+        sub, iss: as in the token.
+        aud: whom it is for; one or more.
+        exp, iat, nbf: Unix time in seconds.
+        email: the person's.
+        account_id: ``chatgpt_account_id``, the workspace.
+        user_id: ``chatgpt_user_id``.
+        plan: ``chatgpt_plan_type``; unknown ones stay as they are.
+        organization_id, project_id: of the Platform; without the former there is no API key.
+        onboarded: ``completed_platform_onboarding``.
+        org_owner: ``is_org_owner``.
+        subscribed_since: ``chatgpt_subscription_active_start`` as it stands.
+        groups: names.
+    """
+
+    sub: str | None = None
+    iss: str | None = None
+    aud: tuple[str, ...] = ()
+    exp: float | None = None
+    iat: float | None = None
+    nbf: float | None = None
+    email: str | None = None
+    account_id: str | None = None
+    user_id: str | None = None
+    plan: str | None = None
+    organization_id: str | None = None
+    project_id: str | None = None
+    onboarded: bool | None = None
+    org_owner: bool | None = None
+    subscribed_since: str | None = None
+    groups: tuple[str, ...] = ()
+
+
+def read_claims(token: Secret) -> Claims:
+    """Return what an id_token says, without looking at its signature: for status, never as a proof.
+
+    Raises:
+        IdTokenInvalid: it is not a JWT (RFC 7519).
+    """
+    try:
+        return _claims(jwt.decode(token.reveal(), options=_UNCHECKED))  # type: ignore[arg-type]
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise IdTokenInvalid("the id_token is not a JWT") from None
+
+
+def key_id(token: Secret) -> str | None:
+    """Return which of the issuer's keys an id_token claims to be signed with (RFC 7515 section 4.1.4).
+
+    Raises:
+        IdTokenInvalid: it is not a JWT, or it is signed with anything but RS256.
+    """
+    try:
+        header = jwt.get_unverified_header(token.reveal())
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        raise IdTokenInvalid("the id_token is not a JWT") from None
+    if header.get("alg") != ALGORITHM:
+        raise IdTokenInvalid("the id_token is not signed with RS256")
+    kid = header.get("kid")
+    return kid if isinstance(kid, str) else None
+
+
+def verify(
+    token: Secret,
+    keys: Sequence[RSAPublicKey],
+    *,
+    issuer: str,
+    audience: str,
+    leeway: float,
+    now: float,
+) -> Claims:
+    """Return the claims of an id_token that is true (OpenID Connect Core section 3.1.3.7).
+
+    Args:
+        token: the id_token.
+        keys: the issuer's keys that may have signed it; one must have.
+        issuer: its ``iss`` must be this, with or without a slash at its end.
+        audience: its ``aud`` must hold this: the client id.
+        leeway: seconds that the issuer's clock and ours may differ.
+        now: Unix time in seconds.
+
+    Raises:
+        IdTokenInvalid: it is not; the message says in which point.
+    """
+    key_id(token)
+    said = _checked(token, keys, issuer=issuer, audience=audience)
+    claims = _claims(said)
+    if claims.exp is None or now >= claims.exp + leeway:
+        raise IdTokenInvalid("the id_token has expired")
+    if claims.nbf is not None and now < claims.nbf - leeway:
+        raise IdTokenInvalid("the id_token is not valid yet")
+    return claims
+
+
+def same_account(old: Claims, new: Claims) -> bool:
+    """Return whether two id_tokens are about one person in one account.
+
+    What only one of them says does not count. The user id decides where both have one, else ``sub``.
+    """
+    if _differ(old.account_id, new.account_id):
+        return False
+    if old.user_id and new.user_id:
+        return old.user_id == new.user_id
+    return not _differ(old.sub, new.sub)
+
+
+def _differ(old: str | None, new: str | None) -> bool:
+    return bool(old and new and old != new)
+
+
+def _checked(token: Secret, keys: Sequence[RSAPublicKey], *, issuer: str, audience: str) -> dict[str, Any]:
+    plain = issuer.rstrip("/")
+    for key in keys:
+        try:
+            said: dict[str, Any] = jwt.decode(
+                token.reveal(),
+                key,
+                algorithms=[ALGORITHM],
+                audience=audience,
+                issuer=[plain, f"{plain}/"],
+                options=_OWN_TIME,  # type: ignore[arg-type]
+            )
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.InvalidIssuerError:
+            raise IdTokenInvalid("the id_token is from another issuer") from None
+        except jwt.InvalidAudienceError:
+            raise IdTokenInvalid("the id_token is for another client") from None
+        except jwt.MissingRequiredClaimError as error:
+            raise IdTokenInvalid(f"the id_token lacks the claim {error.claim}") from None
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise IdTokenInvalid("the id_token is not as it should be") from None
+        return said
+    raise IdTokenInvalid("the id_token's signature is not the issuer's")
+
+
+# --- reading what may be of any type ----------------------------------------------------------------------
+
+
+def _claims(said: Mapping[str, Any]) -> Claims:
+    about, profile = _object(said, AUTH_CLAIMS), _object(said, PROFILE_CLAIMS)
+    return Claims(
+        sub=_text(said, "sub"),
+        iss=_text(said, "iss"),
+        aud=_audience(said.get("aud")),
+        exp=_number(said, "exp"),
+        iat=_number(said, "iat"),
+        nbf=_number(said, "nbf"),
+        email=_text(said, "email") or _text(profile, "email"),
+        account_id=_text(about, "chatgpt_account_id"),
+        user_id=_text(about, "chatgpt_user_id"),
+        plan=_text(about, "chatgpt_plan_type"),
+        organization_id=_text(about, "organization_id"),
+        project_id=_text(about, "project_id"),
+        onboarded=_truth(about, "completed_platform_onboarding"),
+        org_owner=_truth(about, "is_org_owner"),
+        subscribed_since=_text(about, "chatgpt_subscription_active_start"),
+        groups=_texts(about.get("groups")),
+    )
+
+
+def _object(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = said.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(said: Mapping[str, Any], name: str) -> str | None:
+    value = said.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _truth(said: Mapping[str, Any], name: str) -> bool | None:
+    value = said.get(name)
+    return value if isinstance(value, bool) else None
+
+
+def _number(said: Mapping[str, Any], name: str) -> float | None:
+    value = said.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _audience(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) and value else _texts(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str) and item) if isinstance(value, list) else ()
