@@ -2,8 +2,8 @@
 
 aiohttp parses requests and keeps connections alive. It has opinions about answers (Date, Server,
 Content-Type, compression, an error page in plain text), and about when a handler learns that its client is
-gone: so answers are written by ``listener_exchange.py``, and a client's end is dealt with here. These are the
-only two modules that know aiohttp's server, and that use what it does not document:
+gone: so answers are written by ``listener_exchange.py``, and a client's end is dealt with here. Only the
+modules named ``listener…`` know aiohttp's server, and use what it does not document:
 
 - ``RequestHandler`` as a base class, with its ``_waiter`` (set while a connection is idle) and ``_messages``
   (requests that wait for the present one to end);

@@ -14,9 +14,10 @@ from aiohttp.abc import AbstractStreamWriter
 from .exchange import ClientGone, Headers, RequestHead, RequestInvalid, first
 from .failures import Failure
 from .framing import Framing, bodiless
+from .listener_tunnel import ClientTunnel
 
-_HIGH_WATER = 64 * 1024
-"""Bytes from a tunnel's client that may wait to be read, and of an answer that are written together."""
+_WRITTEN_TOGETHER = 64 * 1024
+"""Bytes of an answer that may wait for the end of the event loop's turn, to be written in one go."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -56,7 +57,7 @@ class ServedExchange:
         self._unsent_size = 0
         self._flush_soon: asyncio.Handle | None = None
         self._begun = self._whole = self._gone = self._broken = False
-        self._tunnel: _ClientTunnel | None = None
+        self._tunnel: ClientTunnel | None = None
 
     # --- the request ----------------------------------------------------------------------------------
 
@@ -105,7 +106,7 @@ class ServedExchange:
             if self._framing is Framing.LENGTH:
                 self._left -= len(data)
             self._write(data)
-        if self._unsent_size > _HIGH_WATER:
+        if self._unsent_size > _WRITTEN_TOGETHER:
             self._flush()
         await self._room()
 
@@ -173,7 +174,7 @@ class ServedExchange:
 
     # --- the connection -------------------------------------------------------------------------------
 
-    async def switch(self, headers: Headers) -> _ClientTunnel:
+    async def switch(self, headers: Headers) -> ClientTunnel:
         """Answer 101 with these headers and hand the connection over (RFC 9110 section 7.8)."""
         self._begun = self._whole = True
         self._keep_alive = False
@@ -184,7 +185,7 @@ class ServedExchange:
         transport = self._request.transport
         if transport is None:
             raise ClientGone
-        self._tunnel = _ClientTunnel(transport, self._request.writer)
+        self._tunnel = ClientTunnel(transport, self._request.writer)
         self._protocol.set_parser(self._tunnel)  # type: ignore[arg-type]  # it needs feed_data and feed_eof
         return self._tunnel
 
@@ -247,73 +248,6 @@ class Answered(web.StreamResponse):
 
 _KEPT = Answered(keep_alive=True)
 _CLOSED = Answered()
-
-
-class _ClientTunnel:
-    """A client's connection after a 101 (``exchange.Tunnel``); aiohttp feeds it like its own parser."""
-
-    def __init__(self, transport: asyncio.Transport, writer: AbstractStreamWriter) -> None:
-        self._transport = transport
-        self._writer = writer
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._held = False
-        self._ended = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Take bytes from the client; the answer says that more may come."""
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > _HIGH_WATER and not self._held:
-            self._held = True
-            with contextlib.suppress(RuntimeError):  # uvloop's, where it is closed
-                self._transport.pause_reading()
-        self._wake()
-        return False, b""
-
-    def feed_eof(self) -> None:
-        """Take note that the client has ended."""
-        self._ended = True
-        self._wake()
-
-    async def read(self) -> bytes:
-        """Return the next bytes, or ``b""`` at the end."""
-        if not self._pieces and not self._ended:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        data = b"".join(self._pieces)
-        self._pieces.clear()
-        self._size = 0
-        if self._held:
-            self._held = False
-            with contextlib.suppress(RuntimeError):  # the same
-                self._transport.resume_reading()
-        return data
-
-    async def write(self, data: bytes) -> None:
-        """Send bytes; waits while the client does not read."""
-        if self._transport.is_closing():
-            raise ConnectionResetError("the client is gone")
-        self._transport.write(data)
-        await self._writer.drain()
-
-    def end(self) -> None:
-        """Close once everything that was written is delivered."""
-        self.feed_eof()
-        self._transport.close()
-
-    def cut(self) -> None:
-        """Close at once."""
-        self.feed_eof()
-        self._transport.abort()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 def head_bytes(

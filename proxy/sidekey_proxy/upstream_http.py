@@ -7,6 +7,7 @@ and it takes Transfer-Encoding in HTTP/1.0 and versions that do not exist.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import cast
 
@@ -23,6 +24,7 @@ from .upstream import (
     UpstreamTimedOut,
 )
 from .upstream_answer import Answer
+from .upstream_request import chunk, is_chunked
 
 _SWITCHING = 101
 _LOWEST_STATUS = 100
@@ -35,38 +37,20 @@ class Stale(UpstreamCut):
     """A connection that had been used before ended without a byte of an answer: it had been idle too long."""
 
 
-def request_bytes(host: bytes, target: str, request: UpstreamRequest) -> bytes:
-    """Return a request's head as it goes on the wire (RFC 9112 section 3). Pure.
+def ended_cleanly(transport: asyncio.Transport) -> bool:
+    """Tell whether the end of a connection is one that the other side said, and nobody else can have made.
 
-    Args:
-        host: the Host header's value.
-        target: the request target.
-        request: method, headers, and what kind of body follows.
-
-    Raises:
-        ValueError: a value holds a line break, which would make another message of it.
+    Over TLS a FIN without a close_notify is none (RFC 8446 section 6.1); asyncio does not tell them apart.
     """
-    line = f"{request.method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")
-    lines = [line, b"Host: " + host]
-    lines += [name + b": " + value for name, value in request.headers]
-    if request.websocket:
-        lines += [b"Connection: Upgrade", b"Upgrade: websocket"]
-    elif is_chunked(request):
-        lines.append(b"Transfer-Encoding: chunked")
-    head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
-        raise ValueError("a request's head holds a line break where none may be")
-    return head + b"\r\n\r\n"
-
-
-def is_chunked(request: UpstreamRequest) -> bool:
-    """Tell whether the body goes in chunks: there is one, and nobody has said how long it is."""
-    return request.body is not None and first(request.headers, b"content-length") is None
-
-
-def chunk(data: bytes) -> bytes:
-    """Return a piece of a body as one chunk (RFC 9112 section 7.1)."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return True
+    try:
+        return tls.read(1) == b""
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False
 
 
 class Connection(asyncio.Protocol):
@@ -245,7 +229,7 @@ class Connection(asyncio.Protocol):
             self._fault(f"the answer is not HTTP ({error})")
 
     def eof_received(self) -> None:  # noqa: D102 - asyncio.Protocol
-        self._clean_end = True
+        self._clean_end = self._transport is not None and ended_cleanly(self._transport)
         self._ended()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102 - asyncio.Protocol
@@ -261,7 +245,6 @@ class Connection(asyncio.Protocol):
         answer = self._answer
         if answer is None:
             return
-        # Over TLS a FIN without close_notify comes here without eof_received: that is a cut (RFC 8446 6.1).
         if self._clean_end and (self._switched or (answer.begun and answer.framing is Framing.CLOSE)):
             answer.finish()
         elif not answer.ended:

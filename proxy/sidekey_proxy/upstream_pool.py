@@ -10,7 +10,8 @@ from typing import Final
 from .upstream import UpstreamRequest
 from .upstream_answer import Answer
 from .upstream_dial import Dial, DirectDial
-from .upstream_http import Connection, Stale, request_bytes
+from .upstream_http import Connection, Stale
+from .upstream_request import request_bytes
 from .upstream_rules import Origin, UpstreamBase
 from .upstream_tls import tls_context
 
