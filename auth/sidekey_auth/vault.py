@@ -33,15 +33,19 @@ class Vault(Protocol):
         """Return what is stored, or an empty credential (generation 0) where nothing is.
 
         Raises:
-            VaultUnreadable, WrongSeal: it is there and cannot be read.
+            VaultUnreadable, WrongSeal, VaultExposed: it is there and cannot be read.
             SealError: the seal cannot be had.
         """
 
     async def save(self, credential: Credential) -> None:
         """Write it whole or not at all, durably; the caller holds the profile's lock.
 
+        A cancellation in the middle is passed on when it is written.
+
         Raises:
             VaultUnwritable: it was not written; what was there is still there.
+            VaultUnreadable, WrongSeal: the same, because what is there cannot be opened with the present seal.
+            SealError: the seal cannot be had.
         """
 
     def lock(self, profile: str, *, timeout: float = 60.0) -> AbstractAsyncContextManager[None]:
@@ -57,9 +61,10 @@ class Vault(Protocol):
         """
 
     async def changed(self, profile: str) -> None:
-        """Return when the stored credential may have changed since this object last loaded or saved it.
+        """Return when the stored credential may have changed since this object last loaded it.
 
-        The wait is never longer than 2 seconds after the change.
+        The wait is never longer than 2 seconds after the change. A save through this object counts as a
+        change, too; where nothing was loaded yet, it returns at once.
         """
 
     async def profiles(self) -> tuple[str, ...]:
