@@ -1,0 +1,273 @@
+"""The issuer's OAuth endpoints: code exchange, key exchange, refresh, revoke, device code, public keys.
+
+``Issuer`` does the asking, ``issuer_answers`` decides what an answer means. A refresh is sent once and never
+repeated here: the rule of the lost answer is the broker's. A code is sent again only where no byte of the
+first request can have left. What may be repeated freely is, a few times, with jitter, on transient failures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import stamina
+
+from . import issuer_answers as answers
+from .claims import Claims, key_id, verify
+from .clock import Clock, SystemClock
+from .credential import TokenSet
+from .errors import IssuerUnavailable
+from .issuer_answers import DeviceGrant, DeviceStart
+from .issuer_failures import Answer, worth_repeating
+from .issuer_settings import (
+    DEVICE_CODE_PATH,
+    DEVICE_REDIRECT_PATH,
+    DEVICE_TOKEN_PATH,
+    ID_TOKEN_TYPE,
+    JWKS_PATH,
+    REQUESTED_KEY,
+    REVOKE_PATH,
+    TOKEN_EXCHANGE_GRANT,
+    TOKEN_PATH,
+    IssuerSettings,
+)
+from .jwks import KeySet, KeySetCache
+from .outbound import Outbound
+from .secret import Secret
+
+LONGEST_TRYING: Final = 45.0
+"""Seconds after which nothing is tried anew: others wait for the vault's lock meanwhile."""
+
+T = TypeVar("T")
+
+
+class Issuer:
+    """One OAuth server; to be used as ``async with``.
+
+    Args:
+        settings: where it is, who we are, how patient we are.
+        clock: the time.
+    """
+
+    def __init__(self, settings: IssuerSettings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self._clock = clock or SystemClock()
+        self._outbound = Outbound(
+            connect_timeout=settings.connect_timeout,
+            request_timeout=settings.request_timeout,
+            ca_bundle=settings.ca_bundle,
+            user_agent=settings.user_agent,
+        )
+        self._keys = KeySetCache(self.jwks, clock=self._clock, keep=settings.keep_keys)
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Make ready to ask.
+
+        Raises:
+            ConfigurationError: the CA bundle cannot be used.
+        """
+        await self._outbound.open()
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._outbound.close()
+
+    # --- the token endpoint -------------------------------------------------------------------------------
+
+    async def exchange_code(self, code: Secret, redirect_uri: str, verifier: Secret) -> TokenSet:
+        """Exchange an authorization code for all three tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+
+        Raises:
+            IssuerRefused, IssuerUnavailable: no.
+        """
+
+        async def send() -> TokenSet:
+            answer = await self._outbound.request(
+                self.settings.url(TOKEN_PATH),
+                what="the code could not be exchanged",
+                form={
+                    "grant_type": "authorization_code",
+                    "client_id": self.settings.client_id,
+                    "code": code.reveal(),
+                    "redirect_uri": redirect_uri,
+                    "code_verifier": verifier.reveal(),
+                },
+            )
+            return answers.tokens_of_code(answer, (code, verifier))
+
+        return await self._trying(send, again=_nothing_was_sent)
+
+    async def exchange_key(self, id_token: Secret, client_id: str) -> Secret:
+        """Exchange an id_token for an API key (RFC 8693, with OpenAI's ``requested_token``).
+
+        Args:
+            id_token: not expired.
+            client_id: its audience.
+
+        Raises:
+            NoPlatformKey: the account has no Platform organisation.
+            IssuerRefused, IssuerUnavailable: no.
+        """
+
+        async def send() -> Secret:
+            answer = await self._outbound.request(
+                self.settings.url(TOKEN_PATH),
+                what="the sign-in could not be exchanged for an API key",
+                form={
+                    "grant_type": TOKEN_EXCHANGE_GRANT,
+                    "client_id": client_id,
+                    "requested_token": REQUESTED_KEY,
+                    "subject_token": id_token.reveal(),
+                    "subject_token_type": ID_TOKEN_TYPE,
+                },
+            )
+            return answers.traded_key(answer, (id_token,))
+
+        return await self._trying(send)
+
+    async def refresh(self, refresh_token: Secret, client_id: str) -> TokenSet:
+        """Trade a refresh token for new tokens (RFC 6749 section 6, as JSON); sent once, never repeated.
+
+        Raises:
+            IssuerRefused: for good.
+            IssuerUnavailable: for now; ``sent`` and ``answered`` tell what may have become of the token.
+        """
+        answer = await self._outbound.request(
+            self.settings.url(TOKEN_PATH),
+            what="the refresh failed",
+            document={
+                "client_id": client_id,
+                "grant_type": "refresh_token",
+                "refresh_token": refresh_token.reveal(),
+            },
+        )
+        return answers.tokens_of_refresh(answer, (refresh_token,))
+
+    async def revoke(self, refresh_token: Secret, client_id: str) -> None:
+        """Revoke a refresh token and with it the sign-in (RFC 7009 section 2.1, as JSON).
+
+        Raises:
+            IssuerRefused, IssuerUnavailable: it was not revoked.
+        """
+        answer = await self._outbound.request(
+            self.settings.url(REVOKE_PATH),
+            what="the sign-in was not revoked",
+            document={
+                "token": refresh_token.reveal(),
+                "token_type_hint": "refresh_token",
+                "client_id": client_id,
+            },
+            timeout=self.settings.revoke_timeout,
+        )
+        answers.check_revoked(answer, (refresh_token,))
+
+    # --- the device code ----------------------------------------------------------------------------------
+
+    async def start_device(self) -> DeviceStart:
+        """Return a fresh device code.
+
+        Raises:
+            DeviceCodeUnavailable: not for this account.
+            IssuerRefused, IssuerUnavailable: no.
+        """
+
+        async def send() -> DeviceStart:
+            return answers.device_start(
+                await self._outbound.request(
+                    self.settings.url(DEVICE_CODE_PATH),
+                    what="there is no device code",
+                    document={"client_id": self.settings.client_id},
+                )
+            )
+
+        return await self._trying(send)
+
+    async def poll_device(self, start: DeviceStart) -> DeviceGrant | None:
+        """Return what the device code turned into, or None while its person has not been there.
+
+        Raises:
+            IssuerRefused, IssuerUnavailable: no, and there is no use in asking again.
+        """
+
+        async def send() -> DeviceGrant | None:
+            answer = await self._outbound.request(
+                self.settings.url(DEVICE_TOKEN_PATH),
+                what="the device code was not confirmed",
+                document={
+                    "device_auth_id": start.device_auth_id.reveal(),
+                    "user_code": start.user_code,
+                },
+            )
+            return answers.device_grant(answer, (start.device_auth_id,))
+
+        return await self._trying(send)
+
+    def device_redirect_uri(self) -> str:
+        """Return the redirect_uri that a device code's code is exchanged with."""
+        return self.settings.url(DEVICE_REDIRECT_PATH)
+
+    # --- who somebody is ----------------------------------------------------------------------------------
+
+    async def jwks(self) -> KeySet:
+        """Fetch the issuer's public keys (RFC 7517).
+
+        Raises:
+            IssuerUnavailable: they cannot be had for now.
+        """
+
+        async def send() -> KeySet:
+            answer: Answer = await self._outbound.request(
+                self.settings.url(JWKS_PATH), what="the issuer's public keys cannot be had"
+            )
+            return answers.key_set(answer)
+
+        return await self._trying(send)
+
+    async def verify(self, id_token: Secret, client_id: str) -> Claims:
+        """Check an id_token against the issuer's keys and return its claims.
+
+        Args:
+            id_token: as it came.
+            client_id: its audience.
+
+        Raises:
+            IdTokenInvalid: it is not what it should be.
+            IssuerUnavailable: the keys cannot be had for now.
+        """
+        keys = await self._keys.candidates(key_id(id_token))
+        return verify(
+            id_token,
+            keys,
+            issuer=self.settings.issuer,
+            audience=client_id,
+            leeway=self.settings.leeway,
+            now=self._clock.wall(),
+        )
+
+    async def _trying(
+        self,
+        send: Callable[[], Awaitable[T]],
+        *,
+        again: Callable[[Exception], bool] = worth_repeating,
+    ) -> T:
+        caller = stamina.AsyncRetryingCaller(
+            attempts=self.settings.attempts,
+            timeout=LONGEST_TRYING,
+            wait_initial=self.settings.retry_wait,
+            wait_jitter=self.settings.retry_wait,
+        )
+        return await caller(again, send)
+
+
+def _nothing_was_sent(error: Exception) -> bool:
+    return isinstance(error, IssuerUnavailable) and not error.sent

@@ -1,0 +1,202 @@
+"""What the issuer's answers hold: tokens, keys, codes; ``issuer_failures`` decides about a no. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .credential import TokenSet
+from .errors import DeviceCodeUnavailable, IssuerRefused, NoPlatformKey
+from .foreign_text import shown
+from .issuer_failures import (
+    Answer,
+    Sent,
+    document_of,
+    error_code,
+    error_text,
+    failure,
+    is_transient,
+    reason,
+    text_of,
+    unavailable,
+)
+from .issuer_settings import PLATFORM
+from .jwks import KeySet
+from .secret import Secret, secret_or_none
+
+OK: Final = 200
+USUAL_INTERVAL: Final = 5.0
+LONGEST_INTERVAL: Final = 60.0
+_FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
+_NO_ORGANIZATION: Final = frozenset({400, 401, 403})
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStart:
+    """A device code that waits for its person.
+
+    Attributes:
+        device_auth_id: names it to the issuer.
+        user_code: what the person types.
+        interval: seconds between two polls.
+    """
+
+    device_auth_id: Secret
+    user_code: str
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceGrant:
+    """What a device code turned into: a code to exchange, with the verifier the issuer made for it."""
+
+    code: Secret
+    verifier: Secret
+
+
+# --- tokens -----------------------------------------------------------------------------------------------
+
+
+def tokens_of_code(answer: Answer, sent: Sent = ()) -> TokenSet:
+    """Return what a code was exchanged for: all three tokens are required.
+
+    Raises:
+        IssuerRefused, IssuerUnavailable: no.
+    """
+    what = "the code could not be exchanged"
+    said = _granted(answer, what, sent)
+    tokens = _tokens(said)
+    missing = [
+        name for name in ("id_token", "access_token", "refresh_token") if getattr(tokens, name) is None
+    ]
+    if missing:
+        raise unavailable(answer, f"{what}: the issuer's answer lacks {', '.join(missing)}")
+    return tokens
+
+
+def tokens_of_refresh(answer: Answer, sent: Sent = ()) -> TokenSet:
+    """Return what a refresh brought; each token may be left out.
+
+    One of a wrong type counts as left out, so that a rotated refresh token beside it is not lost.
+
+    Raises:
+        IssuerRefused, IssuerUnavailable: no.
+    """
+    return _tokens(_granted(answer, "the refresh failed", sent))
+
+
+def traded_key(answer: Answer, sent: Sent = ()) -> Secret:
+    """Return the API key that an id_token was exchanged for.
+
+    Raises:
+        NoPlatformKey: the account has no Platform organisation.
+        IssuerRefused, IssuerUnavailable: no; an answer without a key is no key.
+    """
+    what = "the sign-in could not be exchanged for an API key"
+    if answer.status in _NO_ORGANIZATION and "organization_id" in error_text(answer, sent):
+        raise NoPlatformKey(
+            f"{what}: the account has no Platform organisation, see {PLATFORM}",
+            error_code=error_code(document_of(answer), sent),
+            status=answer.status,
+        )
+    key = text_of(_granted(answer, what, sent), "access_token")
+    if key is None or not key.isascii() or not key.isprintable():
+        raise unavailable(answer, f"{what}: the issuer's answer holds no key")
+    return Secret(key)
+
+
+def _granted(answer: Answer, what: str, sent: Sent) -> Mapping[str, Any]:
+    said = document_of(answer)
+    # A rotated refresh token must not be lost, whatever else stands beside it.
+    if answer.status == OK and said is not None and (text_of(said, "refresh_token") or not said.get("error")):
+        return said
+    raise failure(answer, what, sent)
+
+
+def _tokens(said: Mapping[str, Any]) -> TokenSet:
+    return TokenSet(
+        id_token=secret_or_none(text_of(said, "id_token")),
+        access_token=secret_or_none(text_of(said, "access_token")),
+        refresh_token=secret_or_none(text_of(said, "refresh_token")),
+    )
+
+
+# --- the device code --------------------------------------------------------------------------------------
+
+
+def device_start(answer: Answer) -> DeviceStart:
+    """Return a fresh device code.
+
+    Raises:
+        DeviceCodeUnavailable: it is not enabled for this account.
+        IssuerRefused, IssuerUnavailable: no.
+    """
+    what = "there is no device code"
+    if answer.status == _NOT_FOUND:
+        raise DeviceCodeUnavailable("the device code is not enabled for this account")
+    said = _granted(answer, what, ())
+    identity, code = text_of(said, "device_auth_id"), text_of(said, "user_code") or text_of(said, "usercode")
+    if identity is None or code is None:
+        raise unavailable(answer, f"{what}: the issuer's answer lacks it")
+    return DeviceStart(Secret(identity), shown(code, longest=40), _interval(said.get("interval")))
+
+
+def device_grant(answer: Answer, sent: Sent = ()) -> DeviceGrant | None:
+    """Return what a poll for the device code brought, or None while the person has not been there.
+
+    Raises:
+        IssuerRefused: final: refused, expired, unknown.
+        IssuerUnavailable: a server error, or an answer that cannot be read.
+    """
+    what = "the device code was not confirmed"
+    if answer.status in {_FORBIDDEN, _NOT_FOUND}:
+        return None
+    if answer.status != OK and not is_transient(answer.status):
+        text = reason(answer, sent)
+        code = error_code(document_of(answer), sent)
+        raise IssuerRefused(f"{what}: {text}", error_code=code, status=answer.status)
+    said = _granted(answer, what, sent)
+    code, verifier = text_of(said, "authorization_code"), text_of(said, "code_verifier")
+    if code is None or verifier is None:
+        raise unavailable(answer, f"{what}: the issuer's answer lacks the code")
+    return DeviceGrant(Secret(code), Secret(verifier))
+
+
+def _interval(value: Any) -> float:
+    """Return seconds between polls; OpenAI sends a string."""
+    try:
+        seconds = float(value) if isinstance(value, str | int | float) else USUAL_INTERVAL
+    except (ValueError, OverflowError):
+        return USUAL_INTERVAL
+    return min(seconds, LONGEST_INTERVAL) if math.isfinite(seconds) and seconds > 0 else USUAL_INTERVAL
+
+
+# --- the rest ---------------------------------------------------------------------------------------------
+
+
+def key_set(answer: Answer) -> KeySet:
+    """Return the issuer's public keys.
+
+    Raises:
+        IssuerUnavailable: they are not there.
+    """
+    what = "the issuer's public keys cannot be had"
+    if answer.status != OK:
+        raise unavailable(answer, f"{what}: {reason(answer, ())}")
+    try:
+        return KeySet.of(document_of(answer))
+    except ValueError as error:
+        raise unavailable(answer, f"{what}: {error}") from None
+
+
+def check_revoked(answer: Answer, sent: Sent = ()) -> None:
+    """Insist that a token was revoked (RFC 7009 section 2.2).
+
+    Raises:
+        IssuerRefused, IssuerUnavailable: it was not.
+    """
+    if answer.status != OK:
+        raise failure(answer, "the sign-in was not revoked", sent)
