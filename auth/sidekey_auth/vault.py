@@ -44,7 +44,7 @@ class Vault(Protocol):
 
         Raises:
             VaultUnwritable: it was not written; what was there is still there.
-            VaultUnreadable, WrongSeal: the same, because what is there cannot be opened with the present seal.
+            VaultUnreadable, WrongSeal: the same, since what is there does not open with the present seal.
             SealError: the seal cannot be had.
         """
 
