@@ -7,7 +7,6 @@ first request can have left. What may be repeated freely is, a few times, with j
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -44,7 +43,7 @@ T = TypeVar("T")
 
 
 class Issuer:
-    """One OAuth server; to be used as ``async with``.
+    """One OAuth server. It is to be closed: by hand or with ``async with``.
 
     Args:
         settings: where it is, who we are, how patient we are.
@@ -63,21 +62,12 @@ class Issuer:
         self._keys = KeySetCache(self.jwks, clock=self._clock, keep=settings.keep_keys)
 
     async def __aenter__(self) -> Self:
-        await self.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    async def open(self) -> None:
-        """Make ready to ask.
-
-        Raises:
-            ConfigurationError: the CA bundle cannot be used.
-        """
-        await self._outbound.open()
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -99,9 +89,9 @@ class Issuer:
                 form={
                     "grant_type": "authorization_code",
                     "client_id": self.settings.client_id,
-                    "code": code.reveal(),
+                    "code": code,
                     "redirect_uri": redirect_uri,
-                    "code_verifier": verifier.reveal(),
+                    "code_verifier": verifier,
                 },
             )
             return answers.tokens_of_code(answer, (code, verifier))
@@ -128,7 +118,7 @@ class Issuer:
                     "grant_type": TOKEN_EXCHANGE_GRANT,
                     "client_id": client_id,
                     "requested_token": REQUESTED_KEY,
-                    "subject_token": id_token.reveal(),
+                    "subject_token": id_token,
                     "subject_token_type": ID_TOKEN_TYPE,
                 },
             )
@@ -149,7 +139,7 @@ class Issuer:
             document={
                 "client_id": client_id,
                 "grant_type": "refresh_token",
-                "refresh_token": refresh_token.reveal(),
+                "refresh_token": refresh_token,
             },
         )
         return answers.tokens_of_refresh(answer, (refresh_token,))
@@ -164,7 +154,7 @@ class Issuer:
             self.settings.url(REVOKE_PATH),
             what="the sign-in was not revoked",
             document={
-                "token": refresh_token.reveal(),
+                "token": refresh_token,
                 "token_type_hint": "refresh_token",
                 "client_id": client_id,
             },
@@ -205,7 +195,7 @@ class Issuer:
                 self.settings.url(DEVICE_TOKEN_PATH),
                 what="the device code was not confirmed",
                 document={
-                    "device_auth_id": start.device_auth_id.reveal(),
+                    "device_auth_id": start.device_auth_id,
                     "user_code": start.user_code,
                 },
             )
@@ -275,7 +265,7 @@ def _nothing_was_sent(error: Exception) -> bool:
 
 
 class Issuers:
-    """The issuers that credentials came from, each opened when it is first needed; ``async with``.
+    """The issuers that credentials came from, each made when it is first needed; to be closed.
 
     Args:
         settings: of the usual one; which others are allowed stands there, too.
@@ -286,7 +276,6 @@ class Issuers:
         self.settings = settings
         self._clock = clock
         self._open: dict[str, Issuer] = {}
-        self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -309,10 +298,6 @@ class Issuers:
             ConfigurationError: tokens may not be sent there.
         """
         settings = self.settings.at(credential.issuer)
-        async with self._opening:
-            issuer = self._open.get(settings.issuer)
-            if issuer is None:
-                issuer = Issuer(settings, clock=self._clock)
-                await issuer.open()
-                self._open[settings.issuer] = issuer
-        return issuer
+        if settings.issuer not in self._open:
+            self._open[settings.issuer] = Issuer(settings, clock=self._clock)
+        return self._open[settings.issuer]

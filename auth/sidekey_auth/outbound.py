@@ -22,13 +22,17 @@ from yarl import URL
 from .errors import ConfigurationError, IssuerUnavailable
 from .issuer_failures import Answer, seconds_to_wait
 from .issuer_settings import is_loopback
+from .secret import Secret
 
 LARGEST_ANSWER: Final = 1024 * 1024
 _PROXY_SCHEMES: Final = ("http", "https")
 
+Fields = Mapping[str, str | Secret]
+"""A body's fields; a secret is revealed as it is written, so that no traceback shows it."""
+
 
 class Outbound:
-    """Sends requests; to be used as ``async with``.
+    """Sends requests. It opens itself on first use, and is to be closed: by hand or with ``async with``.
 
     ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` count, loopback never goes through a proxy, ``.netrc``
     is not looked at, redirects are not followed, cookies are not kept.
@@ -53,31 +57,15 @@ class Outbound:
         self._ca_bundle = ca_bundle
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        await self.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    async def open(self) -> None:
-        """Make ready to send.
-
-        Raises:
-            ConfigurationError: the CA bundle cannot be used.
-        """
-        trusted: ssl.SSLContext | bool = True
-        if self._ca_bundle is not None:
-            trusted = await asyncio.to_thread(_trusting, self._ca_bundle)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True, ssl=trusted),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": self._user_agent, "Accept": "application/json"},
-            trace_configs=[_connection_watcher()],
-        )
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -90,8 +78,8 @@ class Outbound:
         url: str,
         *,
         what: str,
-        form: Mapping[str, str] | None = None,
-        document: Mapping[str, str] | None = None,
+        form: Fields | None = None,
+        document: Fields | None = None,
         timeout: float | None = None,
     ) -> Answer:
         """Send one request and return its answer, whatever its status: POST with a body, else GET.
@@ -105,21 +93,20 @@ class Outbound:
 
         Raises:
             IssuerUnavailable: there is no answer; ``sent`` tells whether the request may have arrived.
-            ConfigurationError: the proxy that the environment names cannot be used.
+            ConfigurationError: the proxy that the environment names, or the CA bundle, cannot be used.
         """
-        if self._session is None:
-            raise RuntimeError("not open: use `async with`")
+        session = await self._opened()
         target = URL(url)
         seen = SimpleNamespace(connected=False)
         method = "GET" if form is None and document is None else "POST"
         proxy = await asyncio.to_thread(proxy_for, target)
         limits = aiohttp.ClientTimeout(total=timeout or self._request_timeout, connect=self._connect_timeout)
         try:
-            async with self._session.request(
+            async with session.request(
                 method,
                 target,
-                data=form,
-                json=document,
+                data=form and _plain(form),
+                json=document and _plain(document),
                 proxy=proxy,
                 timeout=limits,
                 allow_redirects=False,
@@ -138,6 +125,20 @@ class Outbound:
                 status=response.status,
             )
         return Answer(response.status, body, wish)
+
+    async def _opened(self) -> aiohttp.ClientSession:
+        async with self._opening:
+            if self._session is None:
+                trusted: ssl.SSLContext | bool = True
+                if self._ca_bundle is not None:
+                    trusted = await asyncio.to_thread(_trusting, self._ca_bundle)
+                self._session = aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(force_close=True, ssl=trusted),
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    headers={"User-Agent": self._user_agent, "Accept": "application/json"},
+                    trace_configs=[_connection_watcher()],
+                )
+            return self._session
 
 
 _FAILURES: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
@@ -166,6 +167,10 @@ def proxy_for(target: URL) -> URL | None:
             remedy="Give an http:// address, such as http://proxy.example:3128.",
         )
     return proxy
+
+
+def _plain(fields: Fields) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else value.reveal() for name, value in fields.items()}
 
 
 def _trusting(ca_bundle: Path) -> ssl.SSLContext:
