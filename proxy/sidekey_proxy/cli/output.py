@@ -5,6 +5,7 @@ A command's result goes to standard output; what went wrong, and what to do abou
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -228,13 +229,10 @@ class Output:
     @staticmethod
     def _print(stream: TextIO, text: str) -> None:
         encoding = stream.encoding or "utf-8"
-        try:
+        # A reader that has left (`| head`) is nobody's failure.
+        with contextlib.suppress(BrokenPipeError):
             stream.write(text.encode(encoding, "replace").decode(encoding))
             stream.flush()
-        except BrokenPipeError:
-            # A reader that has left (`| head`) is nobody's failure, not even when Python flushes at its end.
-            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a path
-                os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _width(stream: TextIO) -> int:

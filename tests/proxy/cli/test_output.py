@@ -190,16 +190,15 @@ def test_what_is_said_on_the_way_leaves_standard_output_alone() -> None:
 SCRIPT = """
 import sys
 from sidekey_proxy.cli.output import Output, Report
-sys.exit(Output(sys.stdout, sys.stderr).show(Report(sentence="Ready.", facts=(("a", "b" * 100),) * 5000)))
+sys.exit(Output(sys.stdout, sys.stderr).show(Report(sentence="Ready.", facts=(("a", "b" * 100),))))
 """
 
 
 @pytest.mark.parametrize("no_color", [False, True])
 def test_a_terminal_gets_colours_and_its_width_unless_the_person_wants_none(no_color: bool) -> None:
     env = {**os.environ, "TERM": "xterm"} | ({"NO_COLOR": "1"} if no_color else {})
-    script = SCRIPT.replace("* 5000", "")
     child = pexpect.spawn(
-        sys.executable, ["-c", script], env=env, encoding="utf-8", timeout=20, dimensions=(24, 50)
+        sys.executable, ["-c", SCRIPT], env=env, encoding="utf-8", timeout=20, dimensions=(24, 50)
     )
     shown = child.read()
     child.close()
@@ -210,18 +209,17 @@ def test_a_terminal_gets_colours_and_its_width_unless_the_person_wants_none(no_c
         assert max(len(line) for line in shown.splitlines()) <= 50
 
 
-def test_a_reader_that_leaves_early_is_no_failure() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline() == "Ready.\n"
-        process.stdout.close()
-        assert process.stderr.read() == ""
+def test_a_reader_that_has_left_is_no_failure() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
 
-    assert process.returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], stdout=writer, stderr=subprocess.PIPE, check=False, timeout=20
+    )
+    os.close(writer)
+
+    assert done.stderr == b""
+    assert done.returncode == 0
 
 
 def test_all_settings_are_described_with_who_decided_them(tmp_path: Path) -> None:

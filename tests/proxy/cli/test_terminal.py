@@ -7,11 +7,13 @@ import io
 import json
 import os
 import re
+import select
 import signal
 import string
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +22,7 @@ import pytest
 
 from sidekey_auth.errors import Cancelled, SidekeyError
 from sidekey_auth.secret import Secret
+from sidekey_proxy.cli import terminal as terminal_module
 from sidekey_proxy.cli.terminal import LONGEST, Terminal
 
 KEY = "sk-canary-typed-by-hand-0123456789"
@@ -142,6 +145,36 @@ def test_the_rest_of_a_paste_reaches_nobody() -> None:
     paste(child, "typed afterwards\n")
 
     assert r"next 'typed afterwards\n'" in result(child)
+
+
+def test_a_long_rest_of_a_paste_is_swallowed_until_the_terminal_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(terminal_module, "_QUIET", 0.5)
+    keyboard, screen = os.openpty()
+    rest = threading.Thread(target=write_all, args=(keyboard, b"paste\n" * 50_000), daemon=True)
+
+    class Shown(io.StringIO):
+        def write(self, text: str) -> int:
+            if "hidden" in text:
+                os.write(keyboard, f"{KEY}\n".encode())
+            else:
+                rest.start()  # the answer has been taken: what comes now is too much
+            return len(text)
+
+    with os.fdopen(screen, "r") as source:
+        assert Terminal(source, Shown()).secret_line("API key") == Secret(KEY)
+        rest.join(20)
+        readable = select.select([source], [], [], 0)[0]
+
+    assert not rest.is_alive()
+    assert not readable
+    os.close(keyboard)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 # --- a hidden text --------------------------------------------------------------------------------------
