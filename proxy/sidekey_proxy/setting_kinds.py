@@ -109,7 +109,7 @@ def seconds(*, at_least: float) -> Kind[float]:
 
 
 def _read_port(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _HIGHEST_PORT:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _HIGHEST_PORT:
         raise ValueError
     return value
 
@@ -166,7 +166,7 @@ def _some_text(value: Any) -> str:
     return text
 
 
-PORT: Final[Kind[int]] = Kind("a port from 1 to 65535", _read_port, _number, _same)
+PORT: Final[Kind[int]] = Kind("a port from 1 to 65535, or 0 for any free one", _read_port, _number, _same)
 ADDRESS: Final[Kind[Address]] = Kind(
     'addresses such as "127.0.0.1:8484" or "[::1]:8484"', _read_address, _same, str
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from sidekey_auth.credential import DEFAULT_PROFILE
+from sidekey_auth.issuer_settings import CALLBACK_PORTS, CLIENT_ID, ISSUER, ORIGINATOR, SCOPE
 
 from . import setting_kinds as kinds
 from .addresses import LOOPBACK_HOST, Address, reachable_by_others
@@ -135,21 +136,21 @@ class Settings:
         metadata=_about(kinds.PROFILE, "Which stored credential to use."),
     )
     issuer: str = field(
-        default="https://auth.openai.com",
+        default=ISSUER,
         metadata=_about(kinds.ISSUER, "The OAuth server."),
     )
     client_id: str = field(
-        default="app_EMoamEEZ73f0CkXaXp7hrann",
+        default=CLIENT_ID,
         metadata=_about(
             kinds.SOME_TEXT, "The OAuth client that sidekey signs in as: the Codex CLI's public one."
         ),
     )
     scope: str = field(
-        default="openid profile email offline_access",
+        default=SCOPE,
         metadata=_about(kinds.SOME_TEXT, "The OAuth scopes to ask for, separated by spaces."),
     )
     originator: str = field(
-        default="codex_cli_rs",
+        default=ORIGINATOR,
         metadata=_about(kinds.TEXT, "The originator that the authorize URL names. Empty leaves it out."),
     )
     allowed_workspace_id: tuple[str, ...] = field(
@@ -174,9 +175,9 @@ class Settings:
         ),
     )
     callback_ports: tuple[int, ...] = field(
-        default=(1455, 1457),
+        default=CALLBACK_PORTS,
         metadata=_about(
-            kinds.list_of(kinds.PORT, "ports from 1 to 65535", at_least=1),
+            kinds.list_of(kinds.PORT, "ports from 1 to 65535, or 0 for any free one", at_least=1),
             "Ports to try for the callback server, in turn. Only these two are registered with OpenAI.",
         ),
     )

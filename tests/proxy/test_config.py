@@ -191,7 +191,7 @@ def test_paths_in_the_file_are_relative_to_it_and_others_to_where_one_is(
 
 
 def test_everything_wrong_is_said_at_once_with_file_key_and_what_is_allowed(tmp_path: Path) -> None:
-    file = written(tmp_path, 'log_levle = "info"\nexchange = "never"\ncallback_ports = [0]\n')
+    file = written(tmp_path, 'log_levle = "info"\nexchange = "never"\ncallback_ports = [65536]\n')
     environ = {"SIDEKEY_LOG_FORMAT": "xml", "SIDEKEY_LISTN": "1", "SIDEKEY_CLIENT_KEY": "short"}
 
     said = problems(environ=environ, config_file=file, flags={"listen": ["nowhere"]})
@@ -202,7 +202,7 @@ def test_everything_wrong_is_said_at_once_with_file_key_and_what_is_allowed(tmp_
         f'{file}: `exchange` has a value that cannot be used. Allowed: "always" or "when-refused".',
         (
             f"{file}: `callback_ports` has a value that cannot be used. "
-            "Allowed: a list of ports from 1 to 65535."
+            "Allowed: a list of ports from 1 to 65535, or 0 for any free one."
         ),
         (
             "environment: SIDEKEY_LOG_FORMAT has a value that cannot be used. "

@@ -135,16 +135,6 @@ def _freedesktop(machine: Machine) -> list[tuple[str, ...]]:
     return commands
 
 
-def ssh_line(port: int, host: str = "<host>") -> str:
-    """Return the command that brings a callback from one's own machine to this one.
-
-    Args:
-        port: the callback server's, the one that was really bound.
-        host: this machine, as one's own ssh knows it.
-    """
-    return f"ssh -L {port}:localhost:{port} {host}"
-
-
 # --- doing ----------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,6 @@ from sidekey_proxy.cli.browser import (
     browser_commands,
     open_browser,
     propose,
-    ssh_line,
     this_machine,
 )
 
@@ -85,11 +84,6 @@ def test_the_persons_own_browser_comes_first(browser: str, commands: list[tuple[
 
     assert [*found[: len(commands)]] == commands
     assert found[len(commands)] == ("xdg-open", "%s")
-
-
-def test_the_ssh_line_names_the_port_that_is_bound() -> None:
-    assert ssh_line(1455) == "ssh -L 1455:localhost:1455 <host>"
-    assert ssh_line(1457, "dev.example") == "ssh -L 1457:localhost:1457 dev.example"
 
 
 # --- opening --------------------------------------------------------------------------------------------
