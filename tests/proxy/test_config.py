@@ -485,12 +485,8 @@ def test_two_client_keys_are_one_too_many(tmp_path: Path) -> None:
 # --- folders and start-up -------------------------------------------------------------------------------
 
 
-def test_the_vaults_folder_moves_with_sidekey_home_and_the_sandbox_lives_inside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    assert home({"SIDEKEY_HOME": "x"}) == tmp_path / "x"
+def test_the_vaults_folder_moves_with_sidekey_home_and_the_sandbox_lives_inside(tmp_path: Path) -> None:
+    assert home({"SIDEKEY_HOME": str(tmp_path)}) == tmp_path
     assert home({"SIDEKEY_HOME": str(tmp_path)}, sandbox=True) == tmp_path / "sandbox"
     assert home({}).name == "sidekey"
     assert home({}, sandbox=True) == home({}) / "sandbox"
