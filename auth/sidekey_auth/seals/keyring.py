@@ -100,10 +100,14 @@ class KeyringSeal:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
                 loop.call_soon_threadsafe(settle, result, problem)
 
-        self._waiting = threading.Thread(target=run, name="sidekey-keyring", daemon=True)
-        self._waiting.start()
-        async with asyncio.timeout(self._timeout):
-            return await answer
+        thread = threading.Thread(target=run, name="sidekey-keyring", daemon=True)
+        thread.start()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await answer
+        finally:
+            # Cancelled means given up, by the time-out or by whoever waited; then the keyring is still at it.
+            self._waiting = thread if answer.cancelled() else None
 
 
 def chosen_keyring() -> KeyringBackend:
