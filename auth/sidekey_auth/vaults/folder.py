@@ -39,6 +39,8 @@ from .private import folder_is_there, make_private_folder, read_private, unreada
 
 _SEALED: Final = ".sealed"
 _LOCK: Final = ".lock"
+_TRIAL: Final = 16 * 1024
+"""Bytes; about what a credential takes."""
 
 
 class VaultFolder:
@@ -83,9 +85,10 @@ class VaultFolder:
             VaultUnreadable, VaultExposed: it cannot be read, or is not ours alone.
         """
         place = self.place(address)
-        if not folder_is_there(self.path, through_link=True) or not folder_is_there(place.parent):
-            return None
-        return read_private(place)
+        there = folder_is_there(self.path, through_link=True)
+        if place.parent != self.path:
+            there = there and folder_is_there(place.parent)
+        return read_private(place) if there else None
 
     def read(self, vault: str, address: Address, seal: Seal) -> dict[str, Any] | None:
         """Return a document's content, or None where there is none.
@@ -175,11 +178,11 @@ class VaultFolder:
         Raises:
             VaultUnwritable: a save would fail.
         """
-        for folder in (self.path, self._profiles):
+        for folder in (self.path, self._profiles, self._locks):
             trial = folder / ".trial"
             try:
                 for _ in range(2):  # once as a new file, once over an old one
-                    write_whole(trial, b"")
+                    write_whole(trial, bytes(_TRIAL))
             finally:
                 with contextlib.suppress(OSError):
                     trial.unlink()
