@@ -1,0 +1,84 @@
+"""What a credential becomes when somebody signs in, and when the key exchange answers. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from .claims import Claims, read_claims, same_account
+from .credential import Credential, Failure, TokenSet, next_generation
+from .errors import IdTokenInvalid, IssuerRefused, NoPlatformKey
+from .secret import Secret
+
+
+def signed_in(
+    before: Credential, tokens: TokenSet, claims: Claims, *, issuer: str, client_id: str, now: float
+) -> Credential:
+    """Return the credential after a sign-in, before its key exchange.
+
+    The static key stays. The key of an earlier sign-in stays, too, until the new one is there, if it is
+    the same account's: a running server goes on with it meanwhile.
+
+    Args:
+        before: what was stored.
+        tokens: all three.
+        claims: what the id_token says; checked.
+        issuer: whom the tokens came from.
+        client_id: whom for.
+        now: Unix time in seconds.
+    """
+    stays = _is_of(before, claims)
+    return Credential(
+        profile=before.profile,
+        mode="chatgpt",
+        generation=next_generation(before.generation, now),
+        api_key=before.api_key if stays else None,
+        key_source=before.key_source if stays else None,
+        key_refused=before.key_refused and stays,
+        static_key=before.static_key,
+        id_token=tokens.id_token,
+        access_token=tokens.access_token,
+        refresh_token=tokens.refresh_token,
+        last_refresh=datetime.fromtimestamp(now, UTC),
+        received_at=now,
+        issuer=issuer,
+        client_id=client_id,
+    )
+
+
+def with_key(credential: Credential, key: Secret) -> Credential:
+    """Return the credential with the API key that its id_token was exchanged for."""
+    token = credential.id_token
+    return replace(
+        credential,
+        api_key=key,
+        generation=credential.generation + 1,
+        key_source=token.fingerprint() if token else None,
+        key_refused=False,
+        exchange_failure=None,
+    )
+
+
+def without_key(credential: Credential, error: IssuerRefused, now: float) -> Credential:
+    """Return the credential whose id_token was refused at the key exchange; the tokens are kept.
+
+    Args:
+        credential: as stored.
+        error: the issuer's no.
+        now: Unix time in seconds.
+    """
+    token = credential.id_token
+    if token is None:
+        return credential
+    code = error.code if isinstance(error, NoPlatformKey) else error.error_code or error.code
+    failure = Failure(token.fingerprint(), code, str(error), now)
+    return replace(credential, exchange_failure=failure)
+
+
+def _is_of(credential: Credential, claims: Claims) -> bool:
+    if credential.api_key is None or credential.id_token is None:
+        return False
+    try:
+        return same_account(read_claims(credential.id_token), claims)
+    except IdTokenInvalid:
+        return False

@@ -1,0 +1,249 @@
+"""Signing in, from the first proof to the stored credential: with a browser, by pasting, by device code.
+
+Nothing here prints or asks: what a person must see or say goes through callables that the caller hands in.
+The tokens are stored before the key exchange, under one lock with it, so that a key that was made is not
+made a second time by a server that sees the tokens appear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from .authorize import authorize_url, parse_callback, redirect_uri
+from .callback import CallbackServer
+from .callback_page import Pages
+from .callback_ports import ssh_line
+from .claims import Claims
+from .clock import Clock, SystemClock
+from .credential import DEFAULT_PROFILE, Credential, TokenSet
+from .device import DeviceInvitation, wait_for_device
+from .errors import (
+    Cancelled,
+    IssuerError,
+    IssuerRefused,
+    IssuerUnavailable,
+    NoPlatformKey,
+    SidekeyError,
+    StateMismatch,
+)
+from .issuer import Issuer
+from .issuer_settings import DEVICE_PAGE_PATH, PLATFORM
+from .pkce import Pkce, new_pkce
+from .secret import Secret
+from .signed_in import signed_in, with_key, without_key
+from .vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserInvitation:
+    """What a person needs for a browser sign-in.
+
+    Attributes:
+        url: to be opened.
+        port: that the callback server really bound.
+        ssh_line: brings that port to the machine with the browser.
+    """
+
+    url: str
+    port: int
+    ssh_line: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasteInvitation:
+    """What a person needs for a sign-in by pasting.
+
+    Attributes:
+        url: to be opened in any browser; the address it ends at is to be pasted.
+        problem: why the last paste would not do; None at first.
+    """
+
+    url: str
+    problem: SidekeyError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """How a sign-in ended.
+
+    Attributes:
+        credential: as stored.
+        claims: who signed in; checked.
+        problem: why there is no API key (``NoPlatformKey``: there will be none; ``IssuerUnavailable``: a
+            running server goes on trying), or None where there is one.
+    """
+
+    credential: Credential
+    claims: Claims
+    problem: IssuerError | None = None
+
+    @property
+    def note(self) -> str:
+        """One sentence about what does not work yet; empty where all is well."""
+        if isinstance(self.problem, NoPlatformKey):
+            return f"The account has no Platform organisation, so there is no API key yet: see {PLATFORM}"
+        return "There is no API key yet; the terminal says why." if self.problem else ""
+
+
+ShowBrowser = Callable[[BrowserInvitation], Awaitable[None]]
+AskCallback = Callable[[PasteInvitation], Awaitable[str]]
+ShowDevice = Callable[[DeviceInvitation], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """One sign-in of one profile.
+
+    Attributes:
+        vault: where the credential goes.
+        issuer: who is asked.
+        profile: whose credential.
+        clock: the time.
+        pages: what the browser is shown.
+    """
+
+    vault: Vault
+    issuer: Issuer
+    profile: str = DEFAULT_PROFILE
+    clock: Clock = field(default_factory=SystemClock)
+    pages: Pages = field(default_factory=Pages)
+
+    async def with_browser(self, show: ShowBrowser) -> SignedIn:
+        """Sign in with a browser on this machine, or one that a port is forwarded from.
+
+        Args:
+            show: opens the URL or shows it; called once the callback server listens.
+
+        Raises:
+            PortsBusy, SignInTimedOut, SignInRefused, NoAuthorizationCode: it did not come to an end.
+            IssuerError, IdTokenInvalid: the issuer's tokens cannot be had or used.
+            VaultError, SealError: it cannot be stored.
+        """
+        await self._look_at_vault()
+        settings, proofs = self.issuer.settings, new_pkce()
+        async with CallbackServer(
+            proofs.state, ports=settings.ports, timeout=settings.callback_timeout, pages=self.pages
+        ) as server:
+            uri = redirect_uri(settings, server.port)
+            await show(BrowserInvitation(self._url(proofs, uri), server.port, ssh_line(server.port)))
+            callback = await server.wait()
+            try:
+                result = await self._finish(callback.code, uri, proofs.verifier)
+            except SidekeyError as error:
+                await server.fail(str(error))
+                raise
+            await server.succeed(result.note)
+        return result
+
+    async def by_pasting(self, ask: AskCallback) -> SignedIn:
+        """Sign in with a browser anywhere, whose last address is pasted here.
+
+        Args:
+            ask: shows the URL and returns what was pasted; asked again after a wrong state. An empty paste
+                cancels.
+
+        Raises:
+            Cancelled: nothing was changed.
+            SignInRefused, NoAuthorizationCode: it did not come to an end.
+            IssuerError, IdTokenInvalid, VaultError, SealError: as for ``with_browser``.
+        """
+        await self._look_at_vault()
+        settings, proofs = self.issuer.settings, new_pkce()
+        uri = redirect_uri(settings, settings.ports[0])
+        code = await self._pasted_code(self._url(proofs, uri), proofs.state, ask)
+        return await self._finish(code, uri, proofs.verifier)
+
+    async def with_device_code(self, show: ShowDevice) -> SignedIn:
+        """Sign in by typing a short code in a browser anywhere.
+
+        Args:
+            show: shows the code and where to type it.
+
+        Raises:
+            DeviceCodeUnavailable, SignInTimedOut: it did not come to an end.
+            IssuerError, IdTokenInvalid, VaultError, SealError: as for ``with_browser``.
+        """
+        await self._look_at_vault()
+        settings = self.issuer.settings
+        start = await self.issuer.start_device()
+        page = settings.url(DEVICE_PAGE_PATH)
+        await show(DeviceInvitation(page, start.user_code, settings.device_timeout))
+        grant = await wait_for_device(self.issuer, start, timeout=settings.device_timeout)
+        return await self._finish(grant.code, self.issuer.device_redirect_uri(), grant.verifier)
+
+    # --- the steps ----------------------------------------------------------------------------------------
+
+    async def _look_at_vault(self) -> None:
+        """Find out that the vault cannot be used before anybody is sent anywhere."""
+        async with self.vault.lock(self.profile):
+            await self.vault.load(self.profile)
+
+    def _url(self, proofs: Pkce, uri: str) -> str:
+        return authorize_url(
+            self.issuer.settings, redirect_uri=uri, challenge=proofs.challenge, state=proofs.state
+        )
+
+    async def _pasted_code(self, url: str, state: str, ask: AskCallback) -> Secret:
+        problem: SidekeyError | None = None
+        while True:
+            pasted = await ask(PasteInvitation(url, problem))
+            if not pasted.strip():
+                raise Cancelled("nothing was pasted")
+            try:
+                return parse_callback(pasted, state)
+            except StateMismatch as error:
+                problem = error
+
+    async def _finish(self, code: Secret, uri: str, verifier: Secret) -> SignedIn:
+        tokens = await self.issuer.exchange_code(code, uri, verifier)
+        received = self.clock.wall()
+        id_token = tokens.id_token
+        assert id_token is not None  # noqa: S101 - exchange_code has looked
+        claims = await self.issuer.verify(id_token, self.issuer.settings.client_id)
+        return await self._store(tokens, claims, received)
+
+    async def _store(self, tokens: TokenSet, claims: Claims, received: float) -> SignedIn:
+        settings = self.issuer.settings
+        async with self.vault.lock(self.profile):
+            before = await self.vault.load(self.profile)
+            credential = signed_in(
+                before,
+                tokens,
+                claims,
+                issuer=settings.issuer,
+                client_id=settings.client_id,
+                now=received,
+            )
+            await self.vault.save(credential)
+            credential, problem = await trade_and_save(self.vault, self.issuer, credential, self.clock)
+        return SignedIn(credential, claims, problem)
+
+
+async def trade_and_save(
+    vault: Vault, issuer: Issuer, credential: Credential, clock: Clock
+) -> tuple[Credential, IssuerError | None]:
+    """Exchange a stored credential's id_token for an API key and store that, or why there is none.
+
+    Args:
+        vault: whose lock for the profile the caller holds.
+        issuer: whom the id_token came from.
+        credential: as stored; with an id_token.
+        clock: the time.
+
+    Returns:
+        The credential as it is stored now, and why there is no key.
+    """
+    token = credential.id_token
+    assert token is not None  # noqa: S101 - the caller has looked
+    problem: IssuerError | None = None
+    try:
+        key = await issuer.exchange_key(token, credential.client_id or issuer.settings.client_id)
+    except IssuerUnavailable as error:
+        return credential, error
+    except IssuerRefused as error:
+        changed, problem = without_key(credential, error, clock.wall()), error
+    else:
+        changed = with_key(credential, key)
+    await vault.save(changed)
+    return changed, problem
