@@ -116,6 +116,10 @@ class Wire:
     def close(self) -> None:
         self.writer.close()
 
+    def abort(self) -> None:
+        """Close at once."""
+        self.writer.transport.abort()
+
     def reset(self) -> None:
         """Close by a RST."""
         sock = self.writer.get_extra_info("socket")
@@ -234,7 +238,7 @@ class Stack:
     async def client(self) -> Wire:
         """Connect one more client."""
         wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port))
-        self._stack.callback(wire.writer.transport.abort)
+        self._stack.callback(wire.abort)
         return wire
 
     async def request(self, data: bytes) -> Wire:

@@ -57,9 +57,9 @@ def admit(head: RequestHead, rules: GuardRules) -> str:
         Refused: it may not, and this is the answer.
     """
     target = _well_formed(head)
-    _check_host(head, target, rules)
-    _check_page(head, rules)
-    _check_key(head, rules)
+    check_host(head, target, rules)
+    check_page(head, rules)
+    check_key(head, rules)
     try:
         return below_base(target)
     except NotOurs:
@@ -80,12 +80,12 @@ def _well_formed(head: RequestHead) -> Target:
         raise Refused(failures.bad_request(str(error))) from None
 
 
-def _check_host(head: RequestHead, target: Target, rules: GuardRules) -> None:
+def check_host(head: RequestHead, target: Target | None, rules: GuardRules) -> None:
     """Refuse what was meant for another host: a page that had its name point here (DNS rebinding)."""
     named = every(head.headers, b"host")
     if len(named) > 1 or (not named and head.version != "1.0"):
         raise Refused(failures.bad_request("a request has exactly one Host header"))
-    authority = target.authority
+    authority = target.authority if target is not None else None
     if authority is None:
         if not named:
             return
@@ -114,7 +114,7 @@ def host_of(authority: str) -> str | None:
     return host.lower().rstrip(".")
 
 
-def _check_page(head: RequestHead, rules: GuardRules) -> None:
+def check_page(head: RequestHead, rules: GuardRules) -> None:
     """Refuse what a web page sent that is not listed (Fetch standard: Origin, Sec-Fetch-Site)."""
     origins = every(head.headers, b"origin")
     if origins:
@@ -127,7 +127,8 @@ def _check_page(head: RequestHead, rules: GuardRules) -> None:
         raise Refused(failures.foreign_origin(None))
 
 
-def _check_key(head: RequestHead, rules: GuardRules) -> None:
+def check_key(head: RequestHead, rules: GuardRules) -> None:
+    """Refuse who does not show a client key, or shows another one, where one is asked for."""
     if not rules.client_keys:
         return
     shown = [_bearer_in(value) for value in every(head.headers, b"authorization")]

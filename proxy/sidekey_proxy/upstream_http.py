@@ -326,7 +326,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Take note of the answer's end."""
         answer = self._answer
-        if answer is not None and answer.begun and not answer.ended and not self._switched:
+        if answer is not None and answer.begun and not answer.ended and answer.status != _SWITCHING:
             self._whole(answer)
 
     def _whole(self, answer: Answer) -> None:
