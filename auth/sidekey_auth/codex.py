@@ -74,7 +74,8 @@ def read_auth_file(path: Path) -> str:
     except IsADirectoryError:
         raise _is_folder(path) from None
     except PermissionError:
-        if path.is_dir():  # Windows says so of folders
+        # Windows says so of folders; Path.is_dir would raise where one may not look.
+        if os.path.isdir(path):  # noqa: PTH112
             raise _is_folder(path) from None
         raise ImportRefused(
             f"{path} cannot be read: no permission", remedy="Run this as the user whose Codex sign-in it is."
