@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -67,6 +68,7 @@ class Broker:
         self._disbelief = Disbelief()
         self._flight: asyncio.Task[SidekeyError | None] | None = None
         self._wake = asyncio.Event()
+        self._change = asyncio.Event()
         self._watchers: list[asyncio.Task[None]] = []
 
     # --- what a request asks --------------------------------------------------------------------------
@@ -125,9 +127,12 @@ class Broker:
 
     def standing(self) -> Standing:
         """Return how the credential stands."""
-        renewing = self._flight is not None and not self._flight.done()
-        runtime = Runtime(renewing=renewing, trouble=self._trouble, unsaved=self._unsaved)
+        runtime = Runtime(renewing=self._flying(), trouble=self._trouble, unsaved=self._unsaved)
         return standing_of(self._credential, runtime, expired=self._timing.expired(self._credential))
+
+    async def change(self) -> None:
+        """Return as soon as the credential or its standing has changed from what it is now."""
+        await self._change.wait()
 
     async def refresh(self) -> Standing:
         """Renew now because a person asked, and return how the credential stands then.
@@ -136,8 +141,8 @@ class Broker:
             NoRefreshToken: there is nothing to renew with.
             IssuerUnavailable, IdTokenInvalid, VaultError: it did not work this time.
         """
-        while self._flight is not None:
-            await asyncio.shield(self._flight)
+        while self._flying():
+            await self._fly(Demand.ASKED)
         error = await self._fly(Demand.ASKED)
         if error is not None:
             raise error
@@ -174,15 +179,20 @@ class Broker:
     # --- one flight at a time -------------------------------------------------------------------------
 
     async def _fly(self, demand: Demand, refused: Bearer | None = None) -> SidekeyError | None:
-        if self._flight is None:
+        if self._flight is None or self._flight.done():
             self._flight = asyncio.create_task(self._renew(demand, refused))
             self._flight.add_done_callback(self._landed)
         return await asyncio.shield(self._flight)
 
+    def _flying(self) -> bool:
+        return self._flight is not None and not self._flight.done()
+
     def _landed(self, flight: asyncio.Task[SidekeyError | None]) -> None:
-        self._flight = None
-        if not flight.cancelled() and flight.exception() is not None:
-            log.error("renewal broke off", exc_info=flight.exception())
+        self._tell()
+        error = None if flight.cancelled() else flight.exception()
+        if error is not None:
+            # Not as exc_info: a program that uses this library may log tracebacks with local variables.
+            log.error("renewal broke off", trace="".join(traceback.format_exception(error)))
 
     async def _renew(self, demand: Demand, refused: Bearer | None) -> SidekeyError | None:
         if demand is not Demand.ASKED and self._backoff.holds(self._clock.boot()):
@@ -220,6 +230,7 @@ class Broker:
         wish = error.retry_after if isinstance(error, IssuerUnavailable) else None
         self._backoff.fail(self._clock.boot(), wish)
         self._trouble = str(error)
+        self._tell()
         log.warning("renewal failed for now", code=error.code, reason=str(error))
         return error
 
@@ -238,6 +249,7 @@ class Broker:
         except VaultUnwritable as error:
             log.error("the refreshed credential could not be saved", reason=str(error))  # noqa: TRY400
             self._unsaved = True
+            self._wake.set()
             self._take(credential)
 
     def _reconcile(self, loaded: Credential) -> Credential:
@@ -282,8 +294,10 @@ class Broker:
                 await self._save_unsaved()
             elif self._work_is_due():
                 await self._fly(Demand.DUE)
+            # Not wait_for: before Python 3.12 it can swallow the cancellation that ends this task.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), SAVE_EVERY if self._unsaved else LOOK_EVERY)
+                async with asyncio.timeout(SAVE_EVERY if self._unsaved else LOOK_EVERY):
+                    await self._wake.wait()
             self._wake.clear()
 
     def _work_is_due(self) -> bool:
@@ -304,6 +318,11 @@ class Broker:
         self._credential = credential
         self._bearer = bearer_of(credential)
         self._timing.see(credential)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
 
     def _no_bearer(self) -> NoBearer:
         standing = self.standing()

@@ -81,7 +81,8 @@ def next_step(
         if may_refresh and refresh_due:
             return Step.REFRESH
         return Step.TRADE if may_trade and fresh and policy == "always" else Step.END
-    if may_trade and fresh:
+    refreshed = Step.REFRESH in done and can_refresh(credential)
+    if may_trade and (fresh or refreshed):
         return Step.TRADE
     if may_refresh and not (demand is Demand.MISSING and _exchange_barred(credential) and not expired):
         return Step.REFRESH

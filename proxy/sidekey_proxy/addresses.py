@@ -102,6 +102,13 @@ def ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
     return mapped or ip
 
 
+def base_url(listener: Address) -> str:
+    """Return the ``OPENAI_BASE_URL`` of a listener, seen from this machine."""
+    if listener.is_wildcard:
+        listener = Address("::1" if ":" in listener.host else LOOPBACK_HOST, listener.port)
+    return f"http://{listener}/v1"
+
+
 def reachable_by_others(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
     """Return those listen addresses that other machines may reach: a client key is demanded there."""
     return tuple(address for address in addresses if not address.is_loopback)

@@ -8,6 +8,8 @@ from typing import Final
 
 import platformdirs
 
+from sidekey_auth.vaults.home import home as vault_home
+
 _NAME: Final = "sidekey"
 SANDBOX: Final = "sandbox"
 
@@ -23,7 +25,9 @@ def home(environ: Mapping[str, str], *, sandbox: bool = False) -> Path:
     Args:
         environ: the environment; ``SIDEKEY_HOME`` moves the folder.
         sandbox: the sandbox works in a folder of its own, inside.
+
+    Raises:
+        ConfigurationError: ``SIDEKEY_HOME`` is set and cannot be a folder.
     """
-    chosen = environ.get("SIDEKEY_HOME")
-    folder = Path(chosen).expanduser() if chosen else platformdirs.user_data_path(_NAME, appauthor=False)
-    return (folder / SANDBOX if sandbox else folder).absolute()
+    folder = vault_home(environ)
+    return folder / SANDBOX if sandbox else folder

@@ -9,7 +9,6 @@ from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from sidekey_auth.secret import Secret
-from sidekey_proxy.addresses import LOOPBACK_HOST, Address
 
 Shell = Literal["bash", "fish", "powershell"]
 SHELLS: Final[tuple[Shell, ...]] = get_args(Shell)
@@ -19,13 +18,6 @@ SECRET_VARIABLES: Final = frozenset(
 )
 # PowerShell ends a string at any of these, and takes two for one (about_Quoting_Rules).
 _POWERSHELL_QUOTES: Final = "'\u2018\u2019\u201a\u201b"
-
-
-def base_url(listener: Address) -> str:
-    """Return the ``OPENAI_BASE_URL`` of a listener, seen from this machine."""
-    if listener.is_wildcard:
-        listener = Address("::1" if ":" in listener.host else LOOPBACK_HOST, listener.port)
-    return f"http://{listener}/v1"
 
 
 def proxy_variables(url: str, client_key: Secret, environ: Mapping[str, str]) -> dict[str, str]:

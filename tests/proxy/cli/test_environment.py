@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidekey_auth.secret import Secret
-from sidekey_proxy.addresses import parse_address
+from sidekey_proxy.addresses import base_url, parse_address
 from sidekey_proxy.cli.environment import (
-    base_url,
     child_environment,
     detect_shell,
     exports,

@@ -1,0 +1,6 @@
+"""``python -m sidekey_proxy`` is ``sidekey``."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,286 @@
+"""``sidekey login``, ``logout``, ``refresh`` and ``mode``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidekey_auth.credential import Credential, Mode, next_generation
+from sidekey_auth.credits import redeem_credits
+from sidekey_auth.device import DeviceInvitation
+from sidekey_auth.errors import Cancelled, ConfigurationError, NoPlatformKey, SidekeyError
+from sidekey_auth.issuer import Issuers
+from sidekey_auth.signin import BrowserInvitation, PasteInvitation, SignedIn, SignIn
+from sidekey_auth.signout import SignedOut, sign_out
+from sidekey_proxy.place import Place, find_place
+from sidekey_proxy.status import span
+
+from .browser import Way, open_browser, propose, this_machine
+from .options import Config, Profile, Sandbox
+from .output import Output, Report
+from .qr import qr_code
+from .terminal import Terminal
+from .verb import output, run
+
+_KEYS_STAY = "Exchanged API keys stay valid until you delete them at https://platform.openai.com/api-keys."
+
+
+def login(
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address instead of opening it.")
+    ] = False,
+    paste: Annotated[
+        bool, typer.Option("--paste", help="The browser is elsewhere: paste the address it ends up at.")
+    ] = False,
+    device: Annotated[bool, typer.Option("--device", help="Show a code to type in any browser.")] = False,
+    redeem: Annotated[
+        bool, typer.Option("--redeem-credits", help="Ask for a subscription's API credits afterwards.")
+    ] = False,
+    profile: Profile = None,
+    sandbox: Sandbox = False,
+    config: Config = None,
+) -> None:
+    """Sign in with ChatGPT.
+
+    Without a flag, the way that suits this machine is taken: the browser, or what works over SSH and in
+    containers.
+
+    Examples:
+
+        sidekey login
+
+        sidekey login --device
+
+        sidekey login --no-browser --profile work
+    """
+    flags: dict[Way, bool] = {"no-browser": no_browser, "paste": paste, "device": device}
+    said = [way for way, wanted in flags.items() if wanted]
+
+    async def work() -> Report:
+        if len(said) > 1:
+            raise ConfigurationError("--no-browser, --paste and --device are three ways: choose one")
+        place = _place(config, profile, sandbox=sandbox)
+        told = output()
+        async with place.issuer() as issuer:
+            signing = SignIn(place.vault, issuer, place.profile)
+            signed_in = await _sign_in(signing, said[0] if said else None, told)
+        notes = await _after(place, signed_in, redeem=redeem or place.settings.redeem_credits)
+        return told_of_sign_in(signed_in, notes)
+
+    run(work(), "The sign-in failed")
+
+
+async def _sign_in(signing: SignIn, way: Way | None, told: Output) -> SignedIn:
+    if way is None:
+        proposal = propose(this_machine())
+        way = proposal.way
+        if proposal.reason:
+            told.say(proposal.reason)
+    if way == "device":
+        return await signing.with_device_code(lambda invitation: _show_device(invitation, told))
+    if way == "paste":
+        return await signing.by_pasting(lambda invitation: _ask_callback(invitation, told))
+    return await signing.with_browser(
+        lambda invitation: _show_browser(invitation, told, opens=way == "browser")
+    )
+
+
+async def _show_browser(invitation: BrowserInvitation, told: Output, *, opens: bool) -> None:
+    machine = this_machine()
+    over_ssh = any(name in machine.environ for name in ("SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT"))
+    if opens:
+        opened = await asyncio.to_thread(open_browser, invitation.url, machine)
+        if not opened.problem:
+            told.say("Your browser has opened; sign in there. If it has not, open this address:")
+        else:
+            told.say(f"The browser could not be opened ({opened.problem}). Open this address:")
+    else:
+        told.say("Open this address in a browser and sign in:")
+    told.figure(f"\n{invitation.url}\n\n")
+    if over_ssh or not opens:
+        told.say("If that browser is on another machine, run this there first:")
+        told.figure(f"\n{invitation.ssh_line}\n\n")
+        told.say("or use `sidekey login --device` or `sidekey login --paste`.")
+
+
+async def _ask_callback(invitation: PasteInvitation, told: Output) -> str:
+    if invitation.problem is None:
+        told.say("Open this address in any browser and sign in:")
+        told.figure(f"\n{invitation.url}\n\n")
+        told.say(
+            "The browser ends up at an address that it cannot open. Copy it whole. (Enter alone cancels.)"
+        )
+    else:
+        told.say(f"{invitation.problem}. Nothing was exchanged; paste the address of this very sign-in.")
+    try:
+        return Terminal().line("Address: ")
+    except Cancelled:
+        return ""
+
+
+async def _show_device(invitation: DeviceInvitation, told: Output) -> None:
+    told.say(f"Open {invitation.url} in any browser and type this code:")
+    told.figure(f"\n    {invitation.user_code}\n\n")
+    told.figure(qr_code(invitation.url, told.encoding, columns=min(told.columns, 80)))
+    told.say(f"Waiting for you there, {span(int(invitation.lifetime))} at the most. Ctrl-C cancels.")
+
+
+async def _after(place: Place, signed_in: SignedIn, *, redeem: bool) -> tuple[str, ...]:
+    id_token = signed_in.credential.id_token
+    if not redeem or id_token is None:
+        return ()
+    redemption = await redeem_credits(place.settings.upstream, id_token, place.issuer_settings())
+    if redemption.problem is not None:
+        output().say(f"Warning: {redemption.problem}")
+        return ()
+    return (f"Redeemed API credits: {redemption.granted:g}.",)
+
+
+def told_of_sign_in(signed_in: SignedIn, notes: tuple[str, ...] = ()) -> Report:
+    """Return what is said after a sign-in.
+
+    Raises:
+        NoPlatformKey, IssuerError: signed in, but without a key; what to do is in its remedy.
+    """
+    who = signed_in.claims.email or signed_in.claims.account_id or "your account"
+    if isinstance(signed_in.problem, NoPlatformKey):
+        raise NoPlatformKey(
+            f"signed in as {who}, but without an API key: {signed_in.problem}",
+            error_code=signed_in.problem.error_code,
+        )
+    if signed_in.problem is not None:
+        raise SidekeyError(
+            f"signed in as {who}, but there is no API key yet: {signed_in.problem}",
+            remedy="Run `sidekey refresh` in a moment; a running server goes on trying by itself.",
+        )
+    plan = f" ({signed_in.claims.plan})" if signed_in.claims.plan else ""
+    return Report(sentence=f"Signed in as {who}{plan}.", notes=notes)
+
+
+def logout(profile: Profile = None, sandbox: Sandbox = False, config: Config = None) -> None:
+    """Sign out: revoke the sign-in, delete its key and tokens. A static key stays.
+
+    Examples:
+
+        sidekey logout
+
+        sidekey logout --profile work
+    """
+
+    async def work() -> Report:
+        place = _place(config, profile, sandbox=sandbox)
+        async with Issuers(place.issuer_settings()) as issuers:
+            return told_of_sign_out(await sign_out(place.vault, issuers, profile=place.profile))
+
+    run(work(), "The sign-out failed")
+
+
+def told_of_sign_out(result: SignedOut) -> Report:
+    """Return what is said after a sign-out.
+
+    Raises:
+        SidekeyError: something could not be deleted.
+    """
+    if result.vault_problem is not None:
+        raise SidekeyError(
+            f"{', '.join(result.left)} could not be deleted: {result.vault_problem}",
+            remedy=result.vault_problem.remedy or "Mend that and run `sidekey logout` again.",
+        )
+    if not result.was_signed_in:
+        return Report(sentence="Nobody was signed in.")
+    if result.revoked is None:
+        end = "There was no refresh token to revoke."
+    elif result.revoked:
+        end = "The sign-in is revoked."
+    else:
+        end = f"It could not be revoked at the issuer ({result.revoke_problem}), and is deleted here."
+    return Report(sentence=f"Signed out. {end}", notes=(_KEYS_STAY,) if result.had_key else ())
+
+
+def refresh(profile: Profile = None, sandbox: Sandbox = False, config: Config = None) -> None:
+    """Refresh the sign-in and exchange it for a new API key now.
+
+    Examples:
+
+        sidekey refresh
+    """
+
+    async def work() -> Report:
+        place = _place(config, profile, sandbox=sandbox)
+        return await refresh_now(place)
+
+    run(work(), "The refresh failed")
+
+
+async def refresh_now(place: Place) -> Report:
+    """Refresh and exchange now, and say how it stands then.
+
+    Raises:
+        SidekeyError: it did not work; the state's sentence says why.
+    """
+    async with Issuers(place.issuer_settings()) as issuers:
+        broker = place.broker(issuers)
+        await broker.read_again()
+        before = broker.credential
+        if before.mode != "chatgpt":
+            raise SidekeyError(
+                f"profile {place.profile} is in mode {before.mode}, which has nothing to refresh",
+                remedy="Run `sidekey login`" + (" or `sidekey mode chatgpt`." if before.signed_in else "."),
+            )
+        standing = await broker.refresh()
+        after = broker.credential
+        await broker.stop()
+    if after.api_key is None or after.api_key == before.api_key or standing.state != "ready":
+        raise SidekeyError(standing.sentence, remedy=standing.remedy)
+    return Report(sentence=f"Refreshed: the API key in use is now {after.api_key.masked()}.")
+
+
+def mode(
+    name: Annotated[str, typer.Argument(metavar="chatgpt|api_key", help="Where the bearer comes from.")],
+    profile: Profile = None,
+    sandbox: Sandbox = False,
+    config: Config = None,
+) -> None:
+    """Switch between the sign-in and the static key. Nothing is deleted.
+
+    Examples:
+
+        sidekey mode api_key
+
+        sidekey mode chatgpt
+    """
+
+    async def work() -> Report:
+        place = _place(config, profile, sandbox=sandbox)
+        return await switch(place, name)
+
+    run(work(), "The mode was not switched")
+
+
+async def switch(place: Place, name: str) -> Report:
+    """Switch the mode, and say what follows."""
+    if name not in {"chatgpt", "api_key"}:
+        raise ConfigurationError(f"there is no mode {name!r}", remedy="It is chatgpt or api_key.")
+    async with place.vault.lock(place.profile):
+        old = await place.vault.load(place.profile)
+        generation = next_generation(old.generation, time.time())
+        chosen: Mode = "chatgpt" if name == "chatgpt" else "api_key"
+        await place.vault.save(replace(old, mode=chosen, generation=generation))
+    return Report(sentence=f"Profile {place.profile} is in mode {name} now.", notes=_missing(old, name))
+
+
+def _missing(credential: Credential, name: str) -> tuple[str, ...]:
+    if name == "chatgpt" and not credential.signed_in:
+        return ("Nobody is signed in yet: run `sidekey login`.",)
+    if name == "api_key" and credential.static_key is None:
+        return ("No API key is stored yet: run `sidekey key set`.",)
+    return ()
+
+
+def _place(config: Path | None, profile: str | None, *, sandbox: bool) -> Place:
+    return find_place(config=config, sandbox=sandbox, flags={"profile": profile})

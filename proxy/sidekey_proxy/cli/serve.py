@@ -1,0 +1,113 @@
+"""``sidekey serve``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Annotated, Any
+
+import typer
+
+from sidekey_auth.errors import SidekeyError
+from sidekey_proxy import logs
+from sidekey_proxy.place import Place, find_place
+from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_nobody_is
+from sidekey_proxy.serving import running, until_told_to_stop
+
+from .options import Config, Profile, Sandbox
+from .verb import output
+
+Listen = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--listen", metavar="HOST:PORT", help="Where clients connect.", show_default="127.0.0.1:8484"
+    ),
+]
+AdminListen = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--admin-listen",
+        metavar="HOST:PORT",
+        help="Where /livez, /readyz and /status are.",
+        show_default="127.0.0.1:8485",
+    ),
+]
+Upstream = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="The API behind the proxy.", show_default="https://api.openai.com/v1"),
+]
+NoClientKey = Annotated[
+    bool, typer.Option("--no-client-key", help="Ask clients for no key. On loopback only.")
+]
+SandboxPort = Annotated[
+    int, typer.Option("--sandbox-port", metavar="PORT", help="With --sandbox: where it listens.")
+]
+
+
+def serve(
+    config: Config = None,
+    listen: Listen = None,
+    admin_listen: AdminListen = None,
+    upstream: Upstream = None,
+    profile: Profile = None,
+    sandbox: Sandbox = False,
+    no_client_key: NoClientKey = False,
+    sandbox_port: SandboxPort = SANDBOX_PORT,
+) -> None:
+    """Run the proxy.
+
+    With --sandbox it starts a stand-in for OpenAI beside itself, and signs in there when nobody is.
+
+    Examples:
+
+        sidekey serve
+
+        sidekey serve --sandbox
+
+        sidekey serve --listen 0.0.0.0:8484 --config sidekey.toml
+    """
+    flags = {
+        "listen": listen,
+        "admin_listen": admin_listen,
+        "upstream": upstream,
+        "profile": profile,
+        "client_key_required": False if no_client_key else None,
+    }
+
+    async def work() -> None:
+        async with AsyncExitStack() as stack:
+            if sandbox:
+                started = await stack.enter_async_context(running_sandbox(sandbox_port))
+                place = find_place(config=config, sandbox=True, running=started.whereabouts, flags=flags)
+                lines = _log(place)
+                await sign_in_if_nobody_is(place, started)
+            else:
+                place = find_place(config=config, flags=flags)
+                lines = _log(place)
+            key = await place.client_key() if place.settings.client_key_required else None
+            await stack.enter_async_context(running(place, lines, key))
+            await until_told_to_stop()
+
+    try:
+        run_in_fast_loop(work())
+    except SidekeyError as error:
+        raise typer.Exit(output().fail(error, "sidekey cannot serve")) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _log(place: Place) -> logs.Log:
+    always = {"sandbox": True} if place.sandbox else None
+    return logs.configure(level=place.settings.log_level, form=place.settings.log_format, always=always)
+
+
+def run_in_fast_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in uvloop where there is one, else in asyncio's own loop."""
+    if sys.platform == "win32":
+        asyncio.run(work)
+        return
+    import uvloop  # noqa: PLC0415 - not on Windows
+
+    uvloop.run(work)

@@ -1,0 +1,81 @@
+"""``sidekey seal new``, ``sidekey seal rotate`` and ``sidekey vault reset``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sidekey_auth.errors import Cancelled
+from sidekey_auth.seal import new_seal_key
+from sidekey_proxy.place import find_place
+
+from .options import Config, Sandbox
+from .output import Report
+from .terminal import Terminal
+from .verb import run
+
+seal_app = typer.Typer(help="Make or replace the key that encrypts the vault.", no_args_is_help=True)
+vault_app = typer.Typer(help="Look after the vault itself.", no_args_is_help=True)
+
+
+@seal_app.command("new")
+def new_seal() -> None:
+    """Print a fresh seal key, for SIDEKEY_SEAL_KEY or the file of SIDEKEY_SEAL_KEY_FILE.
+
+    Nothing is stored.
+
+    Examples:
+
+        (umask 077; sidekey seal new > seal.key)
+    """
+    sys.stdout.write(new_seal_key().reveal() + "\n")
+
+
+@seal_app.command("rotate")
+def rotate_seal(sandbox: Sandbox = False, config: Config = None) -> None:
+    """Seal everything anew with a new key; the old one falls.
+
+    With the OS keyring sidekey makes the key. With SIDEKEY_SEAL_KEY or SIDEKEY_SEAL_KEY_FILE, put a new key
+    before the old one first, run this, and remove the old one. An interrupted run is finished by the next.
+
+    Examples:
+
+        sidekey seal rotate
+    """
+
+    async def work() -> Report:
+        place = find_place(config=config, sandbox=sandbox)
+        rotation = await place.vault.rotate()
+        count = f"{rotation.documents} document" + ("" if rotation.documents == 1 else "s")
+        notes = (rotation.next_step,) if rotation.next_step else ()
+        return Report(sentence=f"Sealed {count} anew.", notes=notes)
+
+    run(work(), "Rotating the seal failed")
+
+
+@vault_app.command("reset")
+def reset_vault(
+    sandbox: Sandbox = False,
+    config: Config = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Move a vault that cannot be read aside, so that a new one can be begun. Nothing is deleted.
+
+    Examples:
+
+        sidekey vault reset
+    """
+
+    async def work() -> Report:
+        place = find_place(config=config, sandbox=sandbox)
+        question = f"Move the vault in {place.folder} aside? You will have to sign in again."
+        if not yes and not Terminal().confirm(question):
+            raise Cancelled("Nothing was changed.")
+        aside = await place.vault.reset()
+        if aside is None:
+            return Report(sentence=f"There is no vault in {place.folder}.")
+        return Report(sentence=f"Moved the vault aside, to {aside}.")
+
+    run(work(), "Resetting the vault failed")

@@ -1,0 +1,140 @@
+"""A running proxy: broker, upstream and listeners, put together for as long as a block lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from sidekey_auth.broker import Broker
+from sidekey_auth.credential import Bearer
+from sidekey_auth.issuer import Issuers
+from sidekey_auth.secret import Secret
+from sidekey_auth.vault import VaultDescription
+
+from .config import DEFAULT
+from .forward import Forward
+from .logs import Log
+from .place import Place
+from .server import Server
+from .settings import allowed_origins
+from .status import StatusReport, report
+from .upstream_pool import PooledUpstream, UpstreamSettings
+from .upstream_rules import may_carry, parse_base
+
+log = structlog.get_logger("sidekey.server")
+
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A running proxy.
+
+    Attributes:
+        server: its listeners.
+        broker: its bearer.
+    """
+
+    server: Server
+    broker: Broker
+
+
+@asynccontextmanager
+async def running(place: Place, lines: Log, client_key: Secret | None) -> AsyncIterator[Running]:
+    """Serve until the block ends, then drain and stop.
+
+    Args:
+        place: whose credential is served.
+        lines: the access log.
+        client_key: what clients must show; None where nothing is asked for.
+
+    Raises:
+        VaultError, SealError: the vault cannot be used as it is.
+        ConfigurationError: an address cannot be listened on.
+    """
+    await place.vault.check()
+    description = await place.vault.describe()
+    issuers = Issuers(place.issuer_settings())
+    broker = place.broker(issuers)
+    upstream = PooledUpstream(_upstream_settings(place))
+    server = Server(
+        place.settings,
+        broker,
+        Forward(broker, upstream, lines.request, may_carry=_carrier(place)),
+        client_key=client_key,
+        status=lambda: _report(place, broker, description),
+        default_listen=place.configuration.came_from.get("listen") == DEFAULT,
+    )
+    try:
+        await broker.start()
+        addresses = await server.start()
+        log.info(
+            "listening",
+            base_url=addresses.base_url,
+            admin_url=addresses.admin_url,
+            also=[str(address) for address in addresses.listen[1:]],
+            upstream=place.settings.upstream,
+            profile=place.profile,
+            client_key=client_key is not None,
+        )
+        _tell_standing(broker)
+        yield Running(server, broker)
+    finally:
+        await server.stop()
+        await upstream.close()
+        await broker.stop()
+        await issuers.close()
+
+
+async def until_told_to_stop() -> None:
+    """Return when the process is asked to end (SIGTERM, or Ctrl-C)."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    try:
+        for number in _STOPPING:
+            loop.add_signal_handler(number, told.set)
+    except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt instead
+        await asyncio.Event().wait()
+    try:
+        await told.wait()
+    finally:
+        for number in _STOPPING:
+            with contextlib.suppress(ValueError):
+                loop.remove_signal_handler(number)
+
+
+def _upstream_settings(place: Place) -> UpstreamSettings:
+    chosen = place.settings
+    return UpstreamSettings(
+        base=parse_base(chosen.upstream),
+        ca_bundle=chosen.ca_bundle,
+        connect_timeout=chosen.connect_timeout,
+        response_timeout=chosen.response_timeout,
+        idle_timeout=chosen.idle_timeout,
+    )
+
+
+def _carrier(place: Place) -> Callable[[Bearer], bool]:
+    origin = parse_base(place.settings.upstream).origin
+    allowed = allowed_origins(place.settings)
+    return lambda bearer: may_carry(origin, bearer.origin, allowed)
+
+
+def _report(place: Place, broker: Broker, description: VaultDescription) -> StatusReport:
+    return report(broker.credential, broker.standing(), description, now=time.time(), sandbox=place.sandbox)
+
+
+def _tell_standing(broker: Broker) -> None:
+    standing = broker.standing()
+    if standing.ready:
+        log.info("ready", state=standing.state, sentence=standing.sentence)
+    else:
+        log.warning("no bearer", state=standing.state, sentence=standing.sentence, remedy=standing.remedy)
