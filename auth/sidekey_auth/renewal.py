@@ -76,7 +76,10 @@ def next_step(
     may_trade = can_trade(credential, expired=expired, again=demand is Demand.ASKED)
     fresh = _untraded(credential)
     if demand is Demand.ASKED:
-        return Step.REFRESH if may_refresh else Step.TRADE if may_trade else Step.END
+        if may_refresh:
+            return Step.REFRESH
+        ended = credential.refresh_token is not None and not can_refresh(credential)
+        return Step.TRADE if may_trade and not ended else Step.END
     if demand is Demand.DUE:
         if may_refresh and refresh_due:
             return Step.REFRESH

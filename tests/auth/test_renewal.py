@@ -109,6 +109,11 @@ def test_by_hand_everything_is_renewed_whatever_the_policy() -> None:
     assert walk(NO_REFRESH, Demand.ASKED, policy="when-refused") is Step.TRADE
 
 
+def test_by_hand_a_sign_in_that_has_ended_is_not_papered_over_with_one_more_key() -> None:
+    assert walk(SPENT, Demand.ASKED) is Step.END
+    assert walk(SPENT, Demand.ASKED, done=frozenset({Step.REFRESH})) is Step.END
+
+
 @pytest.mark.parametrize("policy", ["always", "when-refused"])
 def test_every_walk_ends_and_takes_no_step_twice(policy: ExchangePolicy) -> None:
     everything = (SIGNED_IN, UNTRADED, NO_REFRESH, BARRED, SPENT, UNVERIFIED, Credential(mode="chatgpt"))

@@ -25,6 +25,7 @@ from sidekey_auth.seals.file import FileSeal
 from sidekey_auth.sources.chatgpt import ChatGptSource
 from sidekey_auth.timing import Timing
 from sidekey_auth.vaults import file as file_vault
+from sidekey_proxy import logs
 
 NEVER = 10**9
 
@@ -120,5 +121,6 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    logs.configure(level="error")
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), flush=True)  # noqa: T201 - the protocol
