@@ -47,11 +47,12 @@ class FileVault:
     Args:
         folder: where it is, or will be; made (0700) when something is first stored.
         seal: where its seal comes from.
+        patience: seconds to wait for the locks that no caller names a time for.
     """
 
-    def __init__(self, folder: Path, seal: SealSource) -> None:
+    def __init__(self, folder: Path, seal: SealSource, *, patience: float = PATIENCE) -> None:
         self._folder = VaultFolder(Path(os.path.abspath(folder)))  # noqa: PTH100 - links stay as they are
-        self._sealed = SealedFolder(self._folder, seal)
+        self._sealed = SealedFolder(self._folder, seal, patience=patience)
         self._source = seal
         self._loaded: dict[str, bytes] = {}
 
@@ -182,7 +183,7 @@ class FileVault:
         async with AsyncExitStack() as locks:
             await locks.enter_async_context(self._sealed.rotation_lock())
             for profile in self._folder.locked_profiles():
-                await locks.enter_async_context(self.lock(profile))
+                await locks.enter_async_context(self._sealed.held(profile, f"the profile {profile}"))
             await locks.enter_async_context(self._sealed.client_key_lock())
             await locks.enter_async_context(self._sealed.vault_lock())
             self._sealed.forget()

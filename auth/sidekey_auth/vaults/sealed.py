@@ -34,20 +34,25 @@ class SealedFolder:
     Args:
         folder: where they are.
         source: where the seal comes from.
+        patience: seconds to wait for a lock.
     """
 
-    def __init__(self, folder: VaultFolder, source: SealSource) -> None:
+    def __init__(self, folder: VaultFolder, source: SealSource, *, patience: float = PATIENCE) -> None:
         self.folder = folder
         self.source = source
+        self._patience = patience
         self._known: tuple[str, Seal] | None = None
 
-    def held(self, name: str, what: str, *, timeout: float = PATIENCE) -> AbstractAsyncContextManager[None]:
+    def held(
+        self, name: str, what: str, *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[None]:
         """Hold a lock by its name.
 
         Raises:
             VaultBusy, VaultUnwritable: it cannot be had.
         """
-        return held(self.folder.lock_place(name), what, timeout=timeout)
+        patience = self._patience if timeout is None else timeout
+        return held(self.folder.lock_place(name), what, timeout=patience)
 
     def rotation_lock(self) -> AbstractAsyncContextManager[None]:
         """Hold the lock of whatever concerns all documents together."""
