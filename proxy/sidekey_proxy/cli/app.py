@@ -13,6 +13,7 @@ app = typer.Typer(
     help="The OpenAI key at your side: sign in once, and programs need no key of their own.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -41,9 +42,11 @@ app.command("refresh")(login.refresh)
 app.command("mode")(login.mode)
 app.command("status")(status.status)
 app.command("env")(programs.env)
-app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
-    programs.run_command
-)
+app.command(
+    "run",
+    options_metavar="[OPTIONS] -- COMMAND [ARGUMENTS]",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(programs.run_command)
 app.command("demo")(demo.demo)
 app.add_typer(importing.app, name="import")
 app.add_typer(key.app, name="key")

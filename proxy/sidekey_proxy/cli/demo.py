@@ -27,7 +27,9 @@ _QUESTION = "Say that sidekey put the key on this request, and that no program h
 def demo(
     listen: Listen = None, admin_listen: AdminListen = None, sandbox_port: SandboxPort = SANDBOX_PORT
 ) -> None:
-    """See it work without any account: the proxy, the sandbox, a request, and what to try next.
+    """See it work without any account.
+
+    It starts the proxy with the sandbox, sends a request, and says what to try next.
 
     Examples:
 

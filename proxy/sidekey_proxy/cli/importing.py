@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -24,17 +25,19 @@ from .output import Output, Report, for_people
 from .terminal import Terminal
 from .verb import output, run
 
-app = typer.Typer(help="Take a credential over from another program.", no_args_is_help=True)
+app = typer.Typer(
+    help="Take a credential over from another program.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("codex")
 def codex(
     source: Annotated[
-        str | None, typer.Argument(metavar="[-]", help="- reads a paste, hidden when it is typed.")
+        str | None, typer.Argument(metavar="[-]", help="A lone dash reads a paste, hidden when it is typed.")
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--file", metavar="FILE", help="The auth.json.", show_default="$CODEX_HOME/auth.json"),
+        typer.Option("--file", metavar="FILE", help="The file: $CODEX_HOME/auth.json if left out."),
     ] = None,
     no_refresh_token: Annotated[
         bool, typer.Option("--no-refresh-token", help="Leave the refresh token to the Codex CLI.")
@@ -44,7 +47,9 @@ def codex(
     sandbox: Sandbox = False,
     config: Config = None,
 ) -> None:
-    """Take over what the Codex CLI has in its auth.json; shown masked, and confirmed first.
+    """Take over what the Codex CLI has in its auth.json.
+
+    It is shown first, with every secret masked, and stored when you confirm.
 
     Examples:
 
@@ -75,7 +80,10 @@ async def take_over(place: Place, auth: CodexAuth) -> Report:
     async with Issuers(place.issuer_settings()) as issuers:
         result = await import_codex(place.vault, issuers, auth, profile=place.profile)
     if result.needs_refresh:
-        await refresh_now(place)
+        try:
+            await refresh_now(place)
+        except SidekeyError as error:
+            result = replace(result, problem=error)
     return _told(result, auth)
 
 
@@ -90,7 +98,7 @@ def _told(result: Imported, auth: CodexAuth) -> Report:
 
 def _text(source: str | None, file: Path | None) -> str:
     if source == "-":
-        pasted = Terminal().secret_text("Paste the auth.json (Ctrl-D ends it): ", is_complete_json)
+        pasted = Terminal().secret_text("Paste the auth.json", is_complete_json)
         return pasted.reveal()
     path = file or auth_path(os.environ, Path.home())
     return read_auth_file(path)

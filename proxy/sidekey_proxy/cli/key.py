@@ -17,7 +17,7 @@ from .output import Report
 from .terminal import Terminal
 from .verb import run
 
-app = typer.Typer(help="Store or remove a static API key.", no_args_is_help=True)
+app = typer.Typer(help="Store or remove a static API key.", no_args_is_help=True, rich_markup_mode=None)
 
 _SHORTEST = 8
 
@@ -37,7 +37,7 @@ def set_key(profile: Profile = None, sandbox: Sandbox = False, config: Config = 
 
     async def work() -> Report:
         place = find_place(config=config, sandbox=sandbox, flags={"profile": profile})
-        key = _checked(Terminal().secret_line("API key: "))
+        key = _checked(Terminal().secret_line("API key"))
         return await store_key(place, key)
 
     run(work(), "Storing the API key failed")

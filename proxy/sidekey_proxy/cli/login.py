@@ -13,7 +13,7 @@ import typer
 from sidekey_auth.credential import Credential, Mode, next_generation
 from sidekey_auth.credits import redeem_credits
 from sidekey_auth.device import DeviceInvitation
-from sidekey_auth.errors import Cancelled, ConfigurationError, NoPlatformKey, SidekeyError
+from sidekey_auth.errors import ConfigurationError, NoPlatformKey, NoRefreshToken, SidekeyError
 from sidekey_auth.issuer import Issuers
 from sidekey_auth.signin import BrowserInvitation, PasteInvitation, SignedIn, SignIn
 from sidekey_auth.signout import SignedOut, sign_out
@@ -117,10 +117,7 @@ async def _ask_callback(invitation: PasteInvitation, told: Output) -> str:
         )
     else:
         told.say(f"{invitation.problem}. Nothing was exchanged; paste the address of this very sign-in.")
-    try:
-        return Terminal().line("Address: ")
-    except Cancelled:
-        return ""
+    return Terminal().line("Address")
 
 
 async def _show_device(invitation: DeviceInvitation, told: Output) -> None:
@@ -163,7 +160,9 @@ def told_of_sign_in(signed_in: SignedIn, notes: tuple[str, ...] = ()) -> Report:
 
 
 def logout(profile: Profile = None, sandbox: Sandbox = False, config: Config = None) -> None:
-    """Sign out: revoke the sign-in, delete its key and tokens. A static key stays.
+    """Sign out: revoke the sign-in, delete its key and tokens.
+
+    A static key stays; `sidekey key clear` removes it.
 
     Examples:
 
@@ -227,10 +226,12 @@ async def refresh_now(place: Place) -> Report:
         broker = place.broker(issuers)
         await broker.read_again()
         before = broker.credential
+        if not before.signed_in:
+            raise NoRefreshToken
         if before.mode != "chatgpt":
             raise SidekeyError(
                 f"profile {place.profile} is in mode {before.mode}, which has nothing to refresh",
-                remedy="Run `sidekey login`" + (" or `sidekey mode chatgpt`." if before.signed_in else "."),
+                remedy="Run `sidekey mode chatgpt` first.",
             )
         standing = await broker.refresh()
         after = broker.credential
@@ -246,7 +247,9 @@ def mode(
     sandbox: Sandbox = False,
     config: Config = None,
 ) -> None:
-    """Switch between the sign-in and the static key. Nothing is deleted.
+    """Switch between the sign-in and the static key.
+
+    Nothing is deleted.
 
     Examples:
 

@@ -9,7 +9,9 @@ import typer
 
 Profile = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="Which stored credential to use.", show_default="default"),
+    typer.Option(
+        "--profile", metavar="NAME", help="Which stored credential: `default` if nothing names one."
+    ),
 ]
 Sandbox = Annotated[
     bool,
@@ -17,6 +19,6 @@ Sandbox = Annotated[
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="The settings' file.", show_default="SIDEKEY_CONFIG"),
+    typer.Option("--config", metavar="FILE", help="The settings' file: SIDEKEY_CONFIG if left out."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

@@ -20,6 +20,7 @@ from sidekey_proxy.serving import running
 
 from .environment import SHELLS, Shell, child_environment, detect_shell, exports, proxy_variables
 from .options import Config, Profile, Sandbox
+from .output import CANCELLED
 from .serve import run_in_fast_loop
 from .verb import output, run
 
@@ -29,7 +30,8 @@ _NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 128
 
 def env(
     shell: Annotated[
-        str | None, typer.Option(metavar="|".join(SHELLS), help="For which shell.", show_default="$SHELL")
+        str | None,
+        typer.Option(metavar="|".join(SHELLS), help="For which shell: that of $SHELL if left out."),
     ] = None,
     listen: Annotated[
         str | None,
@@ -70,8 +72,9 @@ def run_command(
     sandbox: Sandbox = False,
     config: Config = None,
 ) -> None:
-    """Run a command with a proxy of its own: on a free port, with a one-off key, until it ends.
+    """Run a command with a proxy of its own.
 
+    The proxy listens on a free port, asks for a one-off key that only the command is given, and ends with it.
     The command's exit code is passed on.
 
     Examples:
@@ -107,6 +110,8 @@ def run_command(
         run_in_fast_loop(keep())
     except SidekeyError as error:
         raise typer.Exit(output().fail(error, "sidekey cannot run the command")) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(CANCELLED) from None
     raise typer.Exit(codes[0])
 
 

@@ -11,7 +11,7 @@ from .options import Config, Json, Profile, Sandbox
 from .output import Report
 from .verb import run
 
-app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
+app = typer.Typer(help="Look at the settings.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("show")

@@ -11,13 +11,15 @@ from sidekey_auth.errors import Cancelled
 from sidekey_auth.seal import new_seal_key
 from sidekey_proxy.place import find_place
 
-from .options import Config, Sandbox
+from .options import Config, Profile, Sandbox
 from .output import Report
 from .terminal import Terminal
 from .verb import run
 
-seal_app = typer.Typer(help="Make or replace the key that encrypts the vault.", no_args_is_help=True)
-vault_app = typer.Typer(help="Look after the vault itself.", no_args_is_help=True)
+seal_app = typer.Typer(
+    help="Make or replace the key that encrypts the vault.", no_args_is_help=True, rich_markup_mode=None
+)
+vault_app = typer.Typer(help="Look after the vault itself.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @seal_app.command("new")
@@ -34,11 +36,12 @@ def new_seal() -> None:
 
 
 @seal_app.command("rotate")
-def rotate_seal(sandbox: Sandbox = False, config: Config = None) -> None:
+def rotate_seal(profile: Profile = None, sandbox: Sandbox = False, config: Config = None) -> None:
     """Seal everything anew with a new key; the old one falls.
 
-    With the OS keyring sidekey makes the key. With SIDEKEY_SEAL_KEY or SIDEKEY_SEAL_KEY_FILE, put a new key
-    before the old one first, run this, and remove the old one. An interrupted run is finished by the next.
+    All profiles have the same seal. With the OS keyring sidekey makes the new key. With SIDEKEY_SEAL_KEY or
+    SIDEKEY_SEAL_KEY_FILE, put a new key before the old one first, run this, and remove the old one. An
+    interrupted run is finished by the next.
 
     Examples:
 
@@ -46,7 +49,7 @@ def rotate_seal(sandbox: Sandbox = False, config: Config = None) -> None:
     """
 
     async def work() -> Report:
-        place = find_place(config=config, sandbox=sandbox)
+        place = find_place(config=config, sandbox=sandbox, flags={"profile": profile})
         rotation = await place.vault.rotate()
         count = f"{rotation.documents} document" + ("" if rotation.documents == 1 else "s")
         notes = (rotation.next_step,) if rotation.next_step else ()
@@ -57,11 +60,14 @@ def rotate_seal(sandbox: Sandbox = False, config: Config = None) -> None:
 
 @vault_app.command("reset")
 def reset_vault(
+    profile: Profile = None,
     sandbox: Sandbox = False,
     config: Config = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Move a vault that cannot be read aside, so that a new one can be begun. Nothing is deleted.
+    """Move a vault that cannot be read aside.
+
+    A new one can be begun then. Nothing is deleted; all profiles of the vault are moved.
 
     Examples:
 
@@ -69,7 +75,7 @@ def reset_vault(
     """
 
     async def work() -> Report:
-        place = find_place(config=config, sandbox=sandbox)
+        place = find_place(config=config, sandbox=sandbox, flags={"profile": profile})
         question = f"Move the vault in {place.folder} aside? You will have to sign in again."
         if not yes and not Terminal().confirm(question):
             raise Cancelled("Nothing was changed.")

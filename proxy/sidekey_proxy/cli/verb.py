@@ -12,7 +12,7 @@ import typer
 from sidekey_auth.errors import Cancelled, SidekeyError
 from sidekey_proxy import logs
 
-from .output import CANCELLED, Output, Report
+from .output import Output, Report
 
 
 def output(*, as_json: bool = False) -> Output:
@@ -38,5 +38,5 @@ def run(work: Coroutine[Any, Any, Report | int], what: str, *, as_json: bool = F
     except SidekeyError as error:
         code = told.fail(error, what)
     except KeyboardInterrupt:
-        code = CANCELLED
+        code = told.fail(Cancelled("Cancelled."))
     raise typer.Exit(code)
