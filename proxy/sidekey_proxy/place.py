@@ -7,13 +7,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sidekey_auth.broker import Broker
 from sidekey_auth.clock import SystemClock
 from sidekey_auth.credential import Mode
 from sidekey_auth.errors import ConfigurationError
-from sidekey_auth.issuer import Issuer, Issuers
 from sidekey_auth.issuer_settings import IssuerSettings
 from sidekey_auth.seal import SealSource
 from sidekey_auth.seals import seal_source
@@ -27,9 +26,13 @@ from sidekey_auth.vaults.file import FileVault
 
 from .config import Configuration, load
 from .folders import home
-from .sandbox.ready import Whereabouts, read_ready_file
 from .settings import Settings
 from .status import StatusReport, report
+
+if TYPE_CHECKING:
+    from sidekey_auth.issuer import Issuer, Issuers
+
+    from .sandbox.ready import Whereabouts
 
 READY_FILE: Final = "running-sandbox.json"
 _CLIENT_KEY_BYTES: Final = 32
@@ -93,18 +96,30 @@ class Place:
 
     def issuer(self) -> Issuer:
         """Return a client of the issuer; it is to be closed."""
+        from sidekey_auth.issuer import Issuer  # noqa: PLC0415 - see issuers
+
         return Issuer(self.issuer_settings())
 
-    def broker(self, issuers: Issuers) -> Broker:
+    def issuers(self) -> Issuers:
+        """Return clients of all issuers that credentials come from; they are to be closed."""
+        # aiohttp takes longer to import than all the rest, and half of the commands talk to nobody.
+        from sidekey_auth.issuer import Issuers  # noqa: PLC0415
+
+        return Issuers(self.issuer_settings())
+
+    def broker(self, issuers: Issuers | None = None) -> Broker:
         """Return a broker for the profile; it is to be started and stopped.
 
         Args:
-            issuers: whom its renewals ask.
+            issuers: whom its renewals ask; without them it only reads.
         """
         clock = SystemClock()
         timing = Timing(clock, self.settings.refresh_margin)
-        chatgpt = ChatGptSource(issuers.of, self.settings.client_id, self.settings.exchange, timing, clock)
-        sources: Mapping[Mode, Source] = {"chatgpt": chatgpt, "api_key": StaticSource()}
+        sources: dict[Mode, Source] = {"api_key": StaticSource()}
+        if issuers is not None:
+            sources["chatgpt"] = ChatGptSource(
+                issuers.of, self.settings.client_id, self.settings.exchange, timing, clock
+            )
         return Broker(self.vault, sources, profile=self.profile, timing=timing, clock=clock)
 
     async def status(self, broker: Broker) -> StatusReport:
@@ -150,6 +165,8 @@ def new_client_key() -> Secret:
 
 
 def _running(folder: Path) -> Whereabouts:
+    from .sandbox.ready import read_ready_file  # noqa: PLC0415 - aiohttp again
+
     try:
         return read_ready_file(folder / READY_FILE)
     except ConfigurationError:

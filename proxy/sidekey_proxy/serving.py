@@ -15,7 +15,6 @@ import structlog
 
 from sidekey_auth.broker import Broker
 from sidekey_auth.credential import Bearer
-from sidekey_auth.issuer import Issuers
 from sidekey_auth.secret import Secret
 from sidekey_auth.vault import VaultDescription
 
@@ -62,7 +61,7 @@ async def running(place: Place, lines: Log, client_key: Secret | None) -> AsyncI
     """
     await place.vault.check()
     description = await place.vault.describe()
-    issuers = Issuers(place.issuer_settings())
+    issuers = place.issuers()
     broker = place.broker(issuers)
     upstream = PooledUpstream(_upstream_settings(place))
     server = Server(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
     """Run the command that the command line names."""
-    from .app import app  # noqa: PLC0415 - whoever imports one module of the package need not load them all
+    from .app import build  # noqa: PLC0415 - whoever imports one module of the package need not load them all
 
-    app(prog_name="sidekey")
+    build(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="sidekey")

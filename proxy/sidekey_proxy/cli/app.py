@@ -1,21 +1,60 @@
-"""The table of commands."""
+"""The table of commands; the modules of those that are not asked for are not loaded."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
 
-from . import demo, importing, key, login, programs, serve, settings, status, vault
+_HERE: Final = __package__
+_COMMANDS: Final = {
+    "serve": ("serve", "serve"),
+    "login": ("login", "login"),
+    "logout": ("login", "logout"),
+    "refresh": ("login", "refresh"),
+    "mode": ("login", "mode"),
+    "status": ("status", "status"),
+    "env": ("programs", "env"),
+    "run": ("programs", "run_command"),
+    "demo": ("demo", "demo"),
+}
+_GROUPS: Final = {
+    "import": ("importing", "app"),
+    "key": ("key", "app"),
+    "seal": ("vault", "seal_app"),
+    "vault": ("vault", "vault_app"),
+    "config": ("settings", "app"),
+}
+_TAKES_ANYTHING: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-app = typer.Typer(
-    name="sidekey",
-    help="The OpenAI key at your side: sign in once, and programs need no key of their own.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+
+def build(asked: str | None = None) -> typer.Typer:
+    """Return the program.
+
+    Args:
+        asked: the only command that is needed; all of them where it is none.
+    """
+    app = typer.Typer(
+        name="sidekey",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_sidekey)
+    everything = asked not in {*_COMMANDS, *_GROUPS}
+    for name, place in _COMMANDS.items():
+        if everything or name == asked:
+            settings = _TAKES_ANYTHING if name == "run" else None
+            app.command(name, context_settings=settings)(_loaded(*place))
+    for name, place in _GROUPS.items():
+        if everything or name == asked:
+            app.add_typer(_loaded(*place), name=name)
+    return app
+
+
+def _loaded(module: str, name: str) -> Any:
+    return getattr(import_module(f"{_HERE}.{module}"), name)
 
 
 def _version(wanted: bool) -> None:
@@ -26,30 +65,9 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _sidekey(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """The OpenAI key at your side: sign in once, and programs need no key of their own."""
-
-
-app.command("serve")(serve.serve)
-app.command("login")(login.login)
-app.command("logout")(login.logout)
-app.command("refresh")(login.refresh)
-app.command("mode")(login.mode)
-app.command("status")(status.status)
-app.command("env")(programs.env)
-app.command(
-    "run",
-    options_metavar="[OPTIONS] -- COMMAND [ARGUMENTS]",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)(programs.run_command)
-app.command("demo")(demo.demo)
-app.add_typer(importing.app, name="import")
-app.add_typer(key.app, name="key")
-app.add_typer(vault.seal_app, name="seal")
-app.add_typer(vault.vault_app, name="vault")
-app.add_typer(settings.app, name="config")

@@ -18,8 +18,8 @@ from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_
 from sidekey_proxy.serving import running, until_told_to_stop
 
 from .environment import detect_shell, exports, proxy_variables
-from .serve import AdminListen, Listen, SandboxPort, run_in_fast_loop
-from .verb import output
+from .serve import AdminListen, Listen, SandboxPort
+from .verb import output, run_in_fast_loop
 
 _QUESTION = "Say that sidekey put the key on this request, and that no program had to know it."
 

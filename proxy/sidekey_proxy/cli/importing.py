@@ -16,7 +16,6 @@ from sidekey_auth.codex_import import Imported, import_codex
 from sidekey_auth.codex_paste import is_complete_json
 from sidekey_auth.codex_preview import Preview, preview
 from sidekey_auth.errors import Cancelled, ConfigurationError, SidekeyError
-from sidekey_auth.issuer import Issuers
 from sidekey_proxy.place import Place, find_place
 
 from .login import refresh_now
@@ -77,7 +76,7 @@ def codex(
 
 async def take_over(place: Place, auth: CodexAuth) -> Report:
     """Store what was read, make it whole, and say so."""
-    async with Issuers(place.issuer_settings()) as issuers:
+    async with place.issuers() as issuers:
         result = await import_codex(place.vault, issuers, auth, profile=place.profile)
     if result.needs_refresh:
         try:

@@ -14,7 +14,6 @@ from sidekey_auth.credential import Credential, Mode, next_generation
 from sidekey_auth.credits import redeem_credits
 from sidekey_auth.device import DeviceInvitation
 from sidekey_auth.errors import ConfigurationError, NoPlatformKey, NoRefreshToken, SidekeyError
-from sidekey_auth.issuer import Issuers
 from sidekey_auth.signin import BrowserInvitation, PasteInvitation, SignedIn, SignIn
 from sidekey_auth.signout import SignedOut, sign_out
 from sidekey_proxy.place import Place, find_place
@@ -173,7 +172,7 @@ def logout(profile: Profile = None, sandbox: Sandbox = False, config: Config = N
 
     async def work() -> Report:
         place = _place(config, profile, sandbox=sandbox)
-        async with Issuers(place.issuer_settings()) as issuers:
+        async with place.issuers() as issuers:
             return told_of_sign_out(await sign_out(place.vault, issuers, profile=place.profile))
 
     run(work(), "The sign-out failed")
@@ -222,7 +221,7 @@ async def refresh_now(place: Place) -> Report:
     Raises:
         SidekeyError: it did not work; the state's sentence says why.
     """
-    async with Issuers(place.issuer_settings()) as issuers:
+    async with place.issuers() as issuers:
         broker = place.broker(issuers)
         await broker.read_again()
         before = broker.credential

@@ -16,13 +16,11 @@ from sidekey_auth.errors import ConfigurationError, SidekeyError
 from sidekey_proxy import logs
 from sidekey_proxy.addresses import base_url
 from sidekey_proxy.place import find_place, new_client_key
-from sidekey_proxy.serving import running
 
 from .environment import SHELLS, Shell, child_environment, detect_shell, exports, proxy_variables
 from .options import Config, Profile, Sandbox
 from .output import CANCELLED
-from .serve import run_in_fast_loop
-from .verb import output, run
+from .verb import output, run, run_in_fast_loop
 
 _FORWARDED: Final = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGQUIT")
 _NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 128
@@ -91,6 +89,8 @@ def run_command(
                 "sidekey cannot run it",
             )
         )
+
+    from sidekey_proxy.serving import running  # noqa: PLC0415 - `sidekey env` is to be quick
 
     async def work() -> int:
         flags = {"profile": profile, "listen": ["127.0.0.1:0"], "admin_listen": []}

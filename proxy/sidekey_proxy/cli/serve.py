@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,7 +14,7 @@ from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_
 from sidekey_proxy.serving import running, until_told_to_stop
 
 from .options import Config, Profile, Sandbox
-from .verb import output
+from .verb import output, run_in_fast_loop
 
 Listen = Annotated[
     list[str] | None,
@@ -101,13 +98,3 @@ def serve(
 def _log(place: Place) -> logs.Log:
     always = {"sandbox": True} if place.sandbox else None
     return logs.configure(level=place.settings.log_level, form=place.settings.log_format, always=always)
-
-
-def run_in_fast_loop(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine in uvloop where there is one, else in asyncio's own loop."""
-    if sys.platform == "win32":
-        asyncio.run(work)
-        return
-    import uvloop  # noqa: PLC0415 - not on Windows
-
-    uvloop.run(work)

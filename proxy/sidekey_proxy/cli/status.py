@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sidekey_auth.issuer import Issuers
 from sidekey_proxy.place import find_place
 from sidekey_proxy.status import StatusReport
 
@@ -27,7 +26,7 @@ def status(
 
     async def work() -> Report:
         place = find_place(config=config, sandbox=sandbox, flags={"profile": profile})
-        broker = place.broker(Issuers(place.issuer_settings()))
+        broker = place.broker()
         await broker.read_again()
         return shown(await place.status(broker))
 

@@ -40,3 +40,13 @@ def run(work: Coroutine[Any, Any, Report | int], what: str, *, as_json: bool = F
     except KeyboardInterrupt:
         code = told.fail(Cancelled("Cancelled."))
     raise typer.Exit(code)
+
+
+def run_in_fast_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in uvloop where there is one, else in asyncio's own loop."""
+    if sys.platform == "win32":
+        asyncio.run(work)
+        return
+    import uvloop  # noqa: PLC0415 - not on Windows
+
+    uvloop.run(work)
