@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from canary import Canary
 from processes import Finished, Server, serving, sidekey
@@ -84,9 +85,15 @@ class House:
 
 
 @asynccontextmanager
-async def furnished(canary: Canary) -> AsyncIterator[House]:
-    """Build a house around a sandbox that approves every sign-in; it is torn down when the block ends."""
-    async with Sandbox(SandboxSettings(auto_approve=True, any_redirect_port=True)) as sandbox:
+async def furnished(canary: Canary, **settings: Any) -> AsyncIterator[House]:
+    """Build a house around a sandbox that approves every sign-in; it is torn down when the block ends.
+
+    Args:
+        canary: of the test.
+        **settings: of the sandbox, where they are to be others.
+    """
+    chosen = SandboxSettings(**{"auto_approve": True, "any_redirect_port": True, **settings})
+    async with Sandbox(chosen) as sandbox:
         Secret(CLIENT_KEY)
         environment = {
             "SIDEKEY_HOME": os.environ["SIDEKEY_HOME"],

@@ -26,7 +26,10 @@ _GROUPS: Final = {
     "vault": ("vault", "vault_app"),
     "config": ("settings", "app"),
 }
-_TAKES_ANYTHING: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+_RUN: Final[dict[str, Any]] = {
+    "options_metavar": "[OPTIONS] -- COMMAND [ARGUMENTS]",
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+}
 
 
 def build(asked: str | None = None) -> typer.Typer:
@@ -39,14 +42,14 @@ def build(asked: str | None = None) -> typer.Typer:
         name="sidekey",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_sidekey)
     everything = asked not in {*_COMMANDS, *_GROUPS}
     for name, place in _COMMANDS.items():
         if everything or name == asked:
-            settings = _TAKES_ANYTHING if name == "run" else None
-            app.command(name, context_settings=settings)(_loaded(*place))
+            app.command(name, **(_RUN if name == "run" else {}))(_loaded(*place))
     for name, place in _GROUPS.items():
         if everything or name == asked:
             app.add_typer(_loaded(*place), name=name)
