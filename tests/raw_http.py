@@ -116,6 +116,10 @@ class Wire:
     def close(self) -> None:
         self.writer.close()
 
+    def say_no_more(self) -> None:
+        """Close one direction by a FIN, and keep the other."""
+        self.writer.write_eof()
+
     def abort(self) -> None:
         """Close at once."""
         self.writer.transport.abort()

@@ -70,8 +70,7 @@ class KeptBody:
 
     def again(self) -> bool:
         """Start over from the first byte; False where the copy had to be given up."""
-        if not self._given_up:
-            self._position = 0
+        self._position = 0
         return not self._given_up
 
     def _take_whole(self) -> bytes | None:

@@ -283,7 +283,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; those that come after the body (trailers) become none."""
-        if not self._surplus and not self._begun:
+        if not self._begun:
             self._headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:

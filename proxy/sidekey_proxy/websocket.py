@@ -58,4 +58,3 @@ async def _pass_on(source: Tunnel, sink: Tunnel, count: Callable[[int], None]) -
         await sink.write(data)
         count(len(data))
     sink.end()
-    source.end()

@@ -55,14 +55,17 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_is_noticed_upstrea
         assert (record.ending, record.status, record.bytes_down) == ("gone", 200, 3)
 
 
-async def test_a_client_that_leaves_while_its_answer_waits_for_it_is_noticed_upstream() -> None:
+@pytest.mark.parametrize("way", ["reset", "say_no_more"])
+async def test_a_client_that_leaves_while_its_answer_waits_for_it_is_noticed_upstream(way: str) -> None:
     async with data_path() as stack:
         client, origin = await exchange_with(stack)
         await origin.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (64 * MEBIBYTE))
         sending = asyncio.create_task(_send_until_reset(origin, 64 * MEBIBYTE))
         await _stalls(stack)
-        client.reset()
-        await sending
+        getattr(client, way)()
+        async with asyncio.timeout(1):
+            await sending
+            await origin.ended()
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_upload_is_noticed_upstream() -> None:

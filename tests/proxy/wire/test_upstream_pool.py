@@ -267,7 +267,7 @@ async def test_a_post_on_a_stale_connection_is_not_sent_twice() -> None:
         await wire.message()
         wire.reset()
         with pytest.raises(UpstreamCut):
-            await sending
+            await asyncio.wait_for(sending, PATIENCE)
         assert origin.nobody_else()
 
 
@@ -278,7 +278,7 @@ async def test_a_fresh_connection_that_dies_is_not_tried_again() -> None:
         await wire.message()
         wire.reset()
         with pytest.raises(UpstreamCut):
-            await sending
+            await asyncio.wait_for(sending, PATIENCE)
         assert origin.nobody_else()
 
 
@@ -290,7 +290,7 @@ async def test_a_used_connection_that_dies_within_an_answers_head_is_not_tried_a
         await wire.send(b"HTTP/1.1 20")
         wire.close()
         with pytest.raises(UpstreamCut):
-            await sending
+            await asyncio.wait_for(sending, PATIENCE)
         assert origin.nobody_else()
 
 
@@ -321,7 +321,7 @@ async def test_closing_the_pool_closes_what_is_idle_and_what_is_in_use() -> None
         await idle.ended()
         await used.ended()
         with pytest.raises(UpstreamCut):
-            await sending
+            await asyncio.wait_for(sending, PATIENCE)
 
 
 # --- the request on the wire

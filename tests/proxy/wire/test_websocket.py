@@ -87,6 +87,19 @@ async def test_what_one_end_said_last_is_delivered_before_its_end(leaver: str) -
         assert record.bytes_up + record.bytes_down == 100_000
 
 
+async def test_what_upstream_has_not_read_yet_when_the_client_ends_is_delivered_too() -> None:
+    async with data_path() as stack:
+        client, origin = await tunnel(stack)
+        (connection,) = stack.pool._open
+        connection._transport.set_write_buffer_limits(high=1 << 30)  # so that all waits here at the end
+        total = 16 * 1024 * 1024
+        await client.send(b"x" * total)
+        client.close()
+        await stack.record()
+        assert connection._transport.get_write_buffer_size() > 0
+        assert len(await origin.rest()) == total
+
+
 @pytest.mark.parametrize("leaver", ["client", "origin"])
 async def test_an_end_that_breaks_off_takes_the_other_with_it(leaver: str) -> None:
     async with data_path() as stack:
