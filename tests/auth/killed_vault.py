@@ -121,10 +121,11 @@ async def after_rotate(place: Place) -> dict[str, Any]:
 
 async def after_reset(place: Place) -> dict[str, Any]:
     vault = place.folder / "vault"
+    await place.vault().check()
     await place.vault().reset()
     aside = [path.name for path in vault.glob("aside-*/**/*") if path.is_file()]
     await place.vault().check()
-    return {"aside": sorted(aside), "generations": await generations(place)}
+    return {"aside": sorted(set(aside)), "generations": await generations(place)}
 
 
 VERBS = {
