@@ -44,7 +44,8 @@ async def ask(
     if method == "POST":
         lines.append("Content-Length: 0")
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-    raw = await reader.read()
+    async with asyncio.timeout(5):
+        raw = await reader.read()
     writer.close()
     await writer.wait_closed()
     head, _, body = raw.decode().partition("\r\n\r\n")

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import aiohttp
@@ -342,6 +343,24 @@ async def test_a_vault_that_cannot_be_written_is_told_to_browser_and_terminal(ri
         await rig.with_browser()
     assert "the disk is full" in rig.pages[0][1]
     assert rig.count("key_exchange") == 0, "no key is made that could not be kept"
+
+
+class LockedVault(MemoryVault):
+    """A vault in a folder that cannot be written."""
+
+    def lock(self, profile: str, *, timeout: float = 60.0) -> AbstractAsyncContextManager[None]:
+        raise VaultUnwritable(f"{profile} cannot be locked within {timeout} s")
+
+
+async def test_a_vault_that_cannot_be_used_is_found_before_anybody_is_sent_anywhere(rig: Rig) -> None:
+    rig.vault = LockedVault()
+    with pytest.raises(VaultUnwritable):
+        await rig.with_browser()
+    with pytest.raises(VaultUnwritable):
+        await rig.sign_in.by_pasting(Paster())
+    with pytest.raises(VaultUnwritable):
+        await rig.sign_in.with_device_code(quiet)
+    assert len(rig.sandbox.events) == 0
 
 
 # --- what was there before ----------------------------------------------------------------------------------
