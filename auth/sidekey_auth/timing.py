@@ -16,7 +16,8 @@ class Timing:
     """Follows a profile's id_token and its refreshes on the boot clock.
 
     What it sees first may be old and is judged by the wall clock; what it sees appear later has just
-    arrived, and its life is counted from then, whatever the wall clock says.
+    arrived, and its life is counted from then, whatever the wall clock says. An imported id_token (without
+    a time of receipt) may be old whenever it appears, and importing it was no refresh.
 
     Args:
         clock: the time.
@@ -36,7 +37,8 @@ class Timing:
         wall, boot = self._clock.wall(), self._clock.boot()
         if credential.last_refresh != self._last_refresh:
             self._last_refresh = credential.last_refresh
-            self._refreshed = self._on_boot_clock(credential.last_refresh, wall, boot)
+            imported = credential.received_at is None
+            self._refreshed = None if imported else self._on_boot_clock(credential.last_refresh, wall, boot)
         token = credential.id_token
         if token is None:
             self._life = None
@@ -77,7 +79,8 @@ class Timing:
             return None
         if token is None or claims is None or claims.exp is None:
             return None
-        received = credential.received_at if self._first else wall
+        imported = credential.received_at is None
+        received = credential.received_at if self._first or imported else wall
         return lifetime_of(
             token.fingerprint(), exp=claims.exp, iat=claims.iat, received_at=received, wall=wall, boot=boot
         )

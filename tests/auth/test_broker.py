@@ -191,6 +191,14 @@ async def test_a_laptop_that_slept_through_the_expiry_refreshes_on_waking(rig: R
     await until(broker, lambda: broker.bearer().generation > old.generation)
 
 
+async def test_an_imported_token_near_its_expiry_is_refreshed_soon_though_it_came_just_now(rig: Rig) -> None:
+    broker = await rig.started()
+    old = await rig.signed_in(age=3400, received_at=None, last_refresh=datetime.now(UTC))
+    await until(broker, lambda: broker.credential.generation >= old.generation)
+    broker.bearer()
+    await rig.sandbox.wait_for("refresh")
+
+
 @pytest.mark.parametrize("years", [-30, 30])
 async def test_a_clock_that_is_set_wrong_starts_no_storm(rig: Rig, years: int) -> None:
     old = await rig.signed_in()
