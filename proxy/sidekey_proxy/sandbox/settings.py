@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Final
 
 from sidekey_auth.errors import ConfigurationError
+from sidekey_auth.issuer_settings import CALLBACK_PORTS, CLIENT_ID
 from sidekey_auth.secret import Secret
 
 from .faults import Fault
-
-CODEX_CLIENT_ID: Final = "app_EMoamEEZ73f0CkXaXp7hrann"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +71,8 @@ class SandboxSettings:
     refresh_lifetime: float | None = None
     auto_approve: bool = False
     account: SandboxAccount = SandboxAccount()
-    client_ids: tuple[str, ...] = (CODEX_CLIENT_ID,)
-    redirect_ports: tuple[int, ...] = (1455, 1457)
+    client_ids: tuple[str, ...] = (CLIENT_ID,)
+    redirect_ports: tuple[int, ...] = CALLBACK_PORTS
     any_redirect_port: bool = False
     device_interval: str | float = "5"
     api_keys: tuple[Secret, ...] = ()
