@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import sys
@@ -207,6 +208,7 @@ WORDS = {
 }
 
 
+@functools.cache
 def may_mount() -> bool:
     """Tell whether a process here may have mounts of its own; some systems allow it to nobody but root."""
     return os.system("unshare --user --map-root-user --mount true 2>/dev/null") == 0  # noqa: S605
