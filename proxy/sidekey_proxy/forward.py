@@ -28,7 +28,7 @@ from .websocket import Traffic, join
 log = structlog.get_logger("sidekey.forward")
 
 _UNAUTHORIZED = 401
-_FIRST_ERROR = 400
+_REFUSALS = frozenset({401, 403})
 _SWITCHING = 101
 
 
@@ -154,7 +154,7 @@ class _Passage:
         try:
             if answer.status == _UNAUTHORIZED:
                 answer = await self._once_more(answer, target, bearer)
-            if answer.status < _FIRST_ERROR and self._bearer is not None:
+            if answer.status not in _REFUSALS and self._bearer is not None:
                 self._proxy.bearers.accepted(self._bearer)
             await self._relay(answer)
         finally:
