@@ -24,9 +24,9 @@ vault_app = typer.Typer(help="Look after the vault itself.", no_args_is_help=Tru
 
 @seal_app.command("new")
 def new_seal() -> None:
-    """Print a fresh seal key, for SIDEKEY_SEAL_KEY or the file of SIDEKEY_SEAL_KEY_FILE.
+    """Print a fresh key, and store nothing.
 
-    Nothing is stored.
+    It is for SIDEKEY_SEAL_KEY, or for the file that SIDEKEY_SEAL_KEY_FILE names.
 
     Examples:
 

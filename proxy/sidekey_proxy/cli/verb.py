@@ -28,7 +28,8 @@ def run(work: Coroutine[Any, Any, Report | int], what: str, *, as_json: bool = F
         what: what has failed if it fails, such as ``The sign-in failed``.
         as_json: ``--json`` was given.
     """
-    logs.configure(level="warning")
+    # What a warning would say, the command itself tells at its end.
+    logs.configure(level="error")
     told = output(as_json=as_json)
     try:
         result = asyncio.run(work)

@@ -1,0 +1,178 @@
+"""Looking after what is stored: key, mode, refresh, logout, status."""
+
+from __future__ import annotations
+
+import json
+
+from house import House
+from sidekey_auth.secret import Secret
+from sidekey_proxy.sandbox import RevokeFails, TokenAnswer
+
+from .conftest import Person, files
+
+KEYS_STAY = "Exchanged API keys stay valid until you delete them at https://platform.openai.com/api-keys.\n"
+
+
+async def test_a_static_key_is_typed_hidden_used_and_removed(house: House) -> None:
+    key = house.sandbox.issue_key()
+    person = Person(house, "key", "set")
+    await person.sees("API key \\(hidden\\): ")
+    await person.types(key.reveal() + "\r")
+    assert await person.ends() == 0
+    assert f"Stored the API key {key.masked()}: it is what requests are sent with." in person.seen
+    status = await house.run("status", "--json")
+    document = json.loads(status.out)
+    assert (status.code, document["mode"], document["state"]) == (0, "api_key", "ready")
+    assert document["static_key_last_four"] == key.reveal()[-4:]
+    cleared = await house.run("key", "clear")
+    assert (cleared.code, cleared.out) == (0, f"Removed the API key {key.masked()}.\n")
+    assert (await house.run("status")).code == 3
+    assert (await house.run("key", "clear")).out == "There was no API key to remove.\n"
+
+
+async def test_a_piped_key_becomes_the_fallback_of_a_sign_in_and_switches_nothing(house: House) -> None:
+    await house.signed_in()
+    key = house.sandbox.issue_key()
+    answer = await house.run("key", "set", stdin=f"{key.reveal()}\n".encode())
+    assert answer.code == 0
+    assert answer.out == f"Stored the API key {key.masked()}: it is the fallback of the sign-in.\n"
+    stored = await house.stored()
+    assert (stored.mode, stored.static_key) == ("chatgpt", key)
+
+
+async def test_what_is_no_key_is_not_stored_nor_shown(house: House) -> None:
+    house.canary.add("not a key at all")
+    answer = await house.run("key", "set", stdin=b"not a key at all\n")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("Storing the API key failed: this is not an API key\n")
+    assert (await house.run("key", "set")).code == 130
+    assert files(house) == {}
+
+
+async def test_the_mode_is_switched_by_hand_and_deletes_nothing(house: House) -> None:
+    before = await house.signed_in()
+    answer = await house.run("mode", "api_key")
+    assert answer.code == 0
+    assert answer.out == (
+        "Profile default is in mode api_key now.\nNo API key is stored yet: run `sidekey key set`.\n"
+    )
+    refused = await house.run("refresh")
+    assert (refused.code, refused.out) == (1, "")
+    assert "Run `sidekey mode chatgpt` first." in refused.err
+    answer = await house.run("mode", "chatgpt")
+    assert answer.out == "Profile default is in mode chatgpt now.\n"
+    after = await house.stored()
+    assert (after.mode, after.refresh_token, after.api_key) == (
+        "chatgpt",
+        before.refresh_token,
+        before.api_key,
+    )
+    assert after.generation > before.generation
+
+
+async def test_a_refresh_brings_another_key_and_without_a_token_says_to_sign_in(house: House) -> None:
+    empty = await house.run("refresh")
+    assert (empty.code, empty.out) == (1, "")
+    assert empty.err == "The refresh failed: No refresh token available: run `sidekey login`\n"
+    before = await house.signed_in()
+    answer = await house.run("refresh")
+    after = await house.stored()
+    assert after.api_key is not None
+    assert answer.code == 0
+    assert answer.out == f"Refreshed: the API key in use is now {after.api_key.masked()}.\n"
+    assert after.api_key != before.api_key
+    assert (house.count("refresh"), house.count("key_exchange")) == (1, 1)
+    await house.signed_in(refresh_token=None)
+    answer = await house.run("refresh")
+    assert answer.code == 0, "a valid id_token is traded"
+    assert (house.count("refresh"), house.count("key_exchange")) == (1, 2)
+    await house.signed_in(refresh_token=None, age=7200)
+    answer = await house.run("refresh")
+    assert (answer.code, answer.out) == (1, "")
+    assert "No refresh token available: run `sidekey login`" in answer.err
+
+
+async def test_a_refresh_that_the_issuer_refuses_says_why_and_keeps_everything(house: House) -> None:
+    before = await house.signed_in()
+    body = '{"error":"invalid_grant","error_description":"Gone."}'
+    house.sandbox.faults.put(TokenAnswer(status=400, body=body, times=None))
+    answer = await house.run("refresh")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("The refresh failed: ")
+    assert "sidekey login" in answer.err
+    after = await house.stored()
+    assert (after.refresh_token, after.api_key) == (before.refresh_token, before.api_key)
+
+
+async def test_signing_out_revokes_deletes_and_leaves_the_static_key(house: House) -> None:
+    key = house.sandbox.issue_key()
+    before = await house.signed_in(static_key=key)
+    assert before.refresh_token is not None
+    answer = await house.run("logout")
+    assert (answer.code, answer.out) == (0, f"Signed out. The sign-in is revoked.\n{KEYS_STAY}")
+    assert not house.sandbox.knows(before.refresh_token)
+    after = await house.stored()
+    assert (after.mode, after.static_key, after.last_refresh) == ("api_key", key, None)
+    assert (after.api_key, after.id_token, after.access_token, after.refresh_token) == (None,) * 4
+    assert (await house.run("logout")).out == "Nobody was signed in.\n"
+
+
+async def test_a_sign_out_that_the_issuer_does_not_hear_says_so_and_deletes_all_the_same(
+    house: House,
+) -> None:
+    await house.signed_in()
+    house.sandbox.faults.put(RevokeFails(status=400, times=None))
+    answer = await house.run("logout")
+    assert answer.code == 0
+    assert answer.out.startswith("Signed out. It could not be revoked at the issuer (")
+    assert answer.out.endswith(f"and is deleted here.\n{KEYS_STAY}")
+    assert not (await house.stored()).signed_in
+
+
+async def test_the_status_tells_all_and_no_secret(house: House) -> None:
+    credential = await house.signed_in()
+    assert credential.api_key is not None
+    table = await house.run("status")
+    assert table.code == 0
+    for words in (
+        "default",
+        "chatgpt",
+        "ready",
+        "ada@example.com",
+        "plus",
+        str(house.home),
+        "SIDEKEY_SEAL_KEY",
+    ):
+        assert words in table.out
+    last_four = credential.api_key.reveal()[-4:]
+    assert last_four in table.out
+    document = json.loads((await house.run("status", "--json")).out)
+    expected = {
+        "profile": "default",
+        "mode": "chatgpt",
+        "state": "ready",
+        "ready": True,
+        "account": "ada@example.com",
+        "plan": "plus",
+        "key_last_four": last_four,
+        "vault": str(house.home),
+        "sealed_by": "SIDEKEY_SEAL_KEY",
+        "sandbox": False,
+    }
+    assert expected.items() <= document.items()
+    assert 3500 < document["id_token_expires_in"] <= 3600
+    assert document["last_refresh"]
+    assert document["sentence"]
+
+
+async def test_profiles_do_not_see_each_other(house: House) -> None:
+    key = house.sandbox.issue_key()
+    await house.run("key", "set", "--profile", "work", stdin=key.reveal().encode())
+    assert (await house.run("status")).code == 3
+    assert (await house.run("status", "--profile", "work")).code == 0
+    assert (await house.run("status", SIDEKEY_PROFILE="work")).code == 0
+    await house.run("logout")
+    assert (await house.stored("work")).static_key == Secret(key.reveal())
+    odd = await house.run("status", "--profile", "../work")
+    assert (odd.code, odd.out) == (2, "")
+    assert "profile" in odd.err
