@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -93,21 +93,24 @@ async def running(place: Place, lines: Log, client_key: Secret | None) -> AsyncI
         await issuers.close()
 
 
-async def until_told_to_stop() -> None:
-    """Return when the process is asked to end (SIGTERM, or Ctrl-C)."""
+@contextlib.contextmanager
+def stop_signals() -> Iterator[asyncio.Event]:
+    """Give an event that is set when the process is asked to end (SIGTERM, or Ctrl-C).
+
+    To be entered before anything is started, so that nobody who asks early is overheard.
+    """
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    try:
-        for number in _STOPPING:
+    caught = []
+    for number in _STOPPING:
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
             loop.add_signal_handler(number, told.set)
-    except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt instead
-        await asyncio.Event().wait()
+            caught.append(number)
     try:
-        await told.wait()
+        yield told
     finally:
-        for number in _STOPPING:
-            with contextlib.suppress(ValueError):
-                loop.remove_signal_handler(number)
+        for number in caught:
+            loop.remove_signal_handler(number)
 
 
 def _upstream_settings(place: Place) -> UpstreamSettings:
