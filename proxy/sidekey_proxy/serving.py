@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -93,24 +93,23 @@ async def running(place: Place, lines: Log, client_key: Secret | None) -> AsyncI
         await issuers.close()
 
 
-@contextlib.contextmanager
-def stop_signals() -> Iterator[asyncio.Event]:
-    """Give an event that is set when the process is asked to end (SIGTERM, or Ctrl-C).
+async def until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work until it ends, or until the process is asked to end (SIGTERM, or Ctrl-C).
 
-    To be entered before anything is started, so that nobody who asks early is overheard.
+    Then it is cancelled, wherever it is: also in the middle of its start, at a keyring that hangs.
     """
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    caught = []
     for number in _STOPPING:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
             loop.add_signal_handler(number, told.set)
-            caught.append(number)
-    try:
-        yield told
-    finally:
-        for number in caught:
-            loop.remove_signal_handler(number)
+    at_work, stop = asyncio.create_task(work), asyncio.create_task(told.wait())
+    await asyncio.wait({at_work, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if told.is_set():
+        at_work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await at_work
 
 
 def _upstream_settings(place: Place) -> UpstreamSettings:

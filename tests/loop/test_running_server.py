@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
+from processes import command
 from sidekey_auth.credential import Credential
 from sidekey_auth.secret import Secret
 
@@ -179,3 +183,40 @@ async def test_another_profile_is_another_credential(house: House) -> None:
     assert work.api_key is not None
     async with house.serving("--profile", "work") as server:
         assert await bearer_used(house, server) == work.api_key.fingerprint()
+
+
+async def test_a_keyring_that_hangs_at_the_start_does_not_hold_up_the_end(
+    house: House, tmp_path: Path
+) -> None:
+    (tmp_path / "hanging_keyring.py").write_text(HANGING)
+    environment = {
+        **os.environ,
+        **{name: value for name, value in house.environment.items() if name != "SIDEKEY_SEAL_KEY"},
+        "PYTHON_KEYRING_BACKEND": "hanging_keyring.Hanging",
+        "PYTHONPATH": str(tmp_path),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *command("serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        assert await process.stdout.readline() == b"asked\n"
+        process.terminate()
+        assert await process.wait() == 0
+
+
+HANGING = """
+import threading
+from keyring.backend import KeyringBackend
+
+class Hanging(KeyringBackend):
+    priority = 5
+
+    def get_password(self, service, username):
+        print("asked", flush=True)
+        threading.Event().wait()
+
+    set_password = delete_password = get_password
+"""

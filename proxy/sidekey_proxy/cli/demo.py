@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from sidekey_auth.secret import Secret
 from sidekey_proxy import logs
 from sidekey_proxy.place import find_place
 from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_nobody_is
-from sidekey_proxy.serving import running, stop_signals
+from sidekey_proxy.serving import running, until_told_to_stop
 
 from .environment import detect_shell, exports, proxy_variables
 from .serve import AdminListen, Listen, SandboxPort
@@ -40,7 +41,6 @@ def demo(
 
     async def work() -> None:
         async with AsyncExitStack() as stack:
-            told = stack.enter_context(stop_signals())
             started = await stack.enter_async_context(running_sandbox(sandbox_port))
             flags = {"listen": listen, "admin_listen": admin_listen}
             place = find_place(sandbox=True, running=started.whereabouts, flags=flags)
@@ -56,10 +56,10 @@ def demo(
                 exports(proxy_variables(url, key, os.environ), detect_shell(os.environ, sys.platform))
             )
             sys.stdout.flush()
-            await told.wait()
+            await asyncio.Event().wait()
 
     try:
-        run_in_fast_loop(work())
+        run_in_fast_loop(until_told_to_stop(work()))
     except SidekeyError as error:
         raise typer.Exit(output().fail(error, "The demo cannot start")) from None
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from sidekey_auth.errors import SidekeyError
 from sidekey_proxy import logs
 from sidekey_proxy.place import Place, find_place
 from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_nobody_is
-from sidekey_proxy.serving import running, stop_signals
+from sidekey_proxy.serving import running, until_told_to_stop
 
 from .options import Config, Profile, Sandbox
 from .verb import output, run_in_fast_loop
@@ -75,7 +76,6 @@ def serve(
 
     async def work() -> None:
         async with AsyncExitStack() as stack:
-            told = stack.enter_context(stop_signals())
             if sandbox:
                 started = await stack.enter_async_context(running_sandbox(sandbox_port))
                 place = find_place(config=config, sandbox=True, running=started.whereabouts, flags=flags)
@@ -86,10 +86,10 @@ def serve(
                 lines = _log(place)
             key = await place.client_key() if place.settings.client_key_required else None
             await stack.enter_async_context(running(place, lines, key))
-            await told.wait()
+            await asyncio.Event().wait()
 
     try:
-        run_in_fast_loop(work())
+        run_in_fast_loop(until_told_to_stop(work()))
     except SidekeyError as error:
         raise typer.Exit(output().fail(error, "sidekey cannot serve")) from None
     except KeyboardInterrupt:
