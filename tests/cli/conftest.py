@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pexpect
@@ -88,10 +89,11 @@ async def landing(house: House, url: str) -> str:
     return address
 
 
-def files(house: House) -> dict[str, bytes]:
-    """Return everything that is kept, byte for byte."""
+def files(house: House, folder: Path | None = None) -> dict[str, bytes]:
+    """Return everything that is kept in the house's folder, or in another, byte for byte."""
+    folder = folder or house.home
     return {
-        str(path.relative_to(house.home)): path.read_bytes()
-        for path in house.home.rglob("*")
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
         if path.is_file() and path.suffix != ".lock"
     }

@@ -27,6 +27,13 @@ print(json.dumps([status, hidden, os.environ["NO_PROXY"], os.environ["OPENAI_BAS
 sys.exit(7)
 """
 
+WAITS = """
+import signal, sys
+signal.signal(signal.SIGINT, lambda *_: sys.exit(5))
+print("up", flush=True)
+signal.pause()
+"""
+
 
 @pytest.mark.parametrize(
     ("shell", "line"),
@@ -99,8 +106,7 @@ async def test_a_commands_end_is_passed_on_as_a_shell_would(
 
 async def test_ctrl_c_reaches_the_command_which_decides(house: House) -> None:
     await house.signed_in()
-    script = "import signal, sys\nsignal.signal(signal.SIGINT, lambda *_: sys.exit(5))\nprint('up', flush=True)\nsignal.pause()"
-    person = Person(house, "run", "--", sys.executable, "-c", script)
+    person = Person(house, "run", "--", sys.executable, "-c", WAITS)
     await person.sees("up")
     await person.types("\x03")
     assert await person.ends() == 5
