@@ -24,6 +24,7 @@ from sidekey_auth.renewal import (
     unanswered,
 )
 from sidekey_auth.secret import Secret
+from sidekey_auth.signed_in import with_key, without_key
 from sidekey_auth.source import Journal
 from sidekey_auth.timing import Timing
 
@@ -168,21 +169,10 @@ class _Walk:
             key = await self.issuer.exchange_key(token, self.client_id)
         except IssuerRefused as error:
             log.warning("key exchange refused", code=error.error_code, status=error.status)
-            code = error.code if error.code == "no_platform_key" else error.error_code or error.code
-            failure = Failure(token.fingerprint(), code, str(error), self._now())
-            await self._keep(replace(self.credential, exchange_failure=failure))
+            await self._keep(without_key(self.credential, error, self._now()))
             return
-        await self._keep(
-            replace(
-                self.credential,
-                api_key=key,
-                generation=self.credential.generation + 1,
-                key_source=token.fingerprint(),
-                key_refused=False,
-                exchange_failure=None,
-                traded_again=token.fingerprint() if again else self.credential.traded_again,
-            )
-        )
+        traded = with_key(self.credential, key)
+        await self._keep(replace(traded, traded_again=token.fingerprint() if again else traded.traded_again))
         log.info("key exchanged", generation=self.credential.generation)
 
     async def _keep(self, credential: Credential) -> None:
