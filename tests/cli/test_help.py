@@ -77,13 +77,17 @@ async def test_help_asks_for_no_vault_and_no_settings(house: House) -> None:
         ("run", "there is no command", "Name it behind `--`."),
     ],
 )
-async def test_what_is_not_understood_ends_with_2_and_a_hint(
-    house: House, arguments: str, says: str, hint: str
-) -> None:
-    answer = await house.run(*arguments.split())
+def test_what_is_not_understood_ends_with_2_and_a_hint(arguments: str, says: str, hint: str) -> None:
+    answer = CliRunner().invoke(build(), arguments.split(), prog_name="sidekey")
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert says in answer.stderr
+    assert hint in answer.stderr
+
+
+async def test_a_slip_of_the_pen_ends_the_process_with_2(house: House) -> None:
+    answer = await house.run("stauts")
     assert (answer.code, answer.out) == (2, "")
-    assert says in answer.err
-    assert hint in answer.err
+    assert "No such command 'stauts'" in answer.err
 
 
 async def test_the_version_is_told(house: House) -> None:

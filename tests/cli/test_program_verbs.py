@@ -125,9 +125,9 @@ async def test_the_settings_are_shown_with_who_decided_them(house: House) -> Non
 
 
 async def test_without_a_running_sandbox_each_command_says_how_to_start_one(house: House) -> None:
-    for command in (["status"], ["env"], ["run", "--", "true"]):
-        answer = await house.run(*command[:1], "--sandbox", *command[1:])
-        assert (answer.code, answer.out) == (2, ""), command
+    commands = ("status --sandbox", "env --sandbox", "run --sandbox -- true")
+    for answer in await asyncio.gather(*(house.run(*command.split()) for command in commands)):
+        assert (answer.code, answer.out) == (2, "")
         assert answer.err.endswith("no sandbox is running\nStart one with `sidekey serve --sandbox`.\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -40,8 +41,11 @@ async def test_a_wrong_seal_overwrites_nothing_until_the_vault_is_moved_aside(ho
     await house.signed_in()
     before = files(house)
     house.environment["SIDEKEY_SEAL_KEY"] = (await new_seal(house)).reveal()
-    for command in (["status"], ["login", "--device"], ["key", "set"], ["mode", "api_key"], ["logout"]):
-        answer = await house.run(*command, stdin=b"sk-another-key-0123456789\n")
+    commands = ("status", "login --device", "key set", "mode api_key", "logout")
+    answers = await asyncio.gather(
+        *(house.run(*command.split(), stdin=b"sk-another-key-0123456789\n") for command in commands)
+    )
+    for command, answer in zip(commands, answers, strict=True):
         assert (answer.code, answer.out) == (1, ""), command
         assert "sidekey vault reset" in answer.err, command
     assert files(house) == before
