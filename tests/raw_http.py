@@ -174,6 +174,7 @@ class MemoryBearers:
         self.missing = NoBearer("Nobody is signed in.", state_code="signed_out", remedy="Run sidekey login.")
         self.refusals: list[Bearer] = []
         self.acceptances: list[Bearer] = []
+        self.in_vain_told: list[Bearer] = []
         self.obtained = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -201,6 +202,9 @@ class MemoryBearers:
 
     def accepted(self, bearer: Bearer) -> None:
         self.acceptances.append(bearer)
+
+    def in_vain(self, bearer: Bearer) -> None:
+        self.in_vain_told.append(bearer)
 
 
 class Stack:

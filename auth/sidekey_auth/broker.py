@@ -18,7 +18,7 @@ import structlog
 
 from .clock import Clock, SystemClock
 from .credential import DEFAULT_PROFILE, Bearer, Credential, Mode, bearer_of
-from .errors import IssuerUnavailable, NoBearer, SidekeyError, VaultUnwritable
+from .errors import IssuerUnavailable, NoBearer, SealError, SidekeyError, VaultError
 from .pauses import Backoff, Disbelief
 from .renewal import Demand
 from .source import Source
@@ -64,6 +64,10 @@ class Broker:
         self._bearer: Bearer | None = None
         self._unsaved = False
         self._trouble: str | None = None
+        self._vault_trouble: str | None = None
+        self._reading = asyncio.Lock()
+        self._writes = 0
+        self._told: tuple[str, str, bool] | None = None
         self._backoff = Backoff(random.random)
         self._disbelief = Disbelief()
         self._flight: asyncio.Task[SidekeyError | None] | None = None
@@ -91,7 +95,9 @@ class Broker:
         Raises:
             NoBearer: it brought none.
         """
-        if self._bearer is None:
+        for _ in range(2):  # the flight that is joined may have been after something else
+            if self._bearer is not None:
+                return self._bearer
             await self._fly(Demand.MISSING)
         if self._bearer is None:
             raise self._no_bearer()
@@ -118,6 +124,11 @@ class Broker:
         """Tell that upstream has let a request with this bearer pass."""
         self._disbelief.accepted(bearer.generation)
 
+    def in_vain(self, bearer: Bearer) -> None:
+        """Tell that upstream answered 401 to the bearer that a refusal had brought forth, too."""
+        if bearer.origin == "chatgpt":
+            self._disbelief.in_vain(bearer.generation, self._clock.boot())
+
     # --- what people and the server ask ---------------------------------------------------------------
 
     @property
@@ -127,7 +138,8 @@ class Broker:
 
     def standing(self) -> Standing:
         """Return how the credential stands."""
-        runtime = Runtime(renewing=self._flying(), trouble=self._trouble, unsaved=self._unsaved)
+        trouble = self._trouble or self._vault_trouble
+        runtime = Runtime(renewing=self._flying(), trouble=trouble, unsaved=self._unsaved)
         return standing_of(self._credential, runtime, expired=self._timing.expired(self._credential))
 
     async def change(self) -> None:
@@ -174,7 +186,17 @@ class Broker:
         Raises:
             VaultError, SealError: it cannot be read; what is in memory stays.
         """
-        self._take(self._reconcile(await self._vault.load(self.profile)))
+        async with self._reading:
+            while True:
+                writes = self._writes
+                loaded = await self._vault.load(self.profile)
+                if writes == self._writes:  # else it may be older than what was written meanwhile
+                    break
+            self._vault_trouble = None
+            if (loaded.refresh_token, loaded.api_key) != (self._stored.refresh_token, self._stored.api_key):
+                self._trouble = None
+                self._backoff.succeed()
+            self._take(self._reconcile(loaded))
 
     # --- one flight at a time -------------------------------------------------------------------------
 
@@ -204,6 +226,9 @@ class Broker:
                 await self._renew_locked(demand, refused)
         except SidekeyError as error:
             return self._failed(error)
+        except Exception:
+            self._backoff.fail(self._clock.boot())
+            raise
         self._trouble = None
         if self._bearer is None:
             self._backoff.fail(self._clock.boot())
@@ -238,19 +263,22 @@ class Broker:
 
     async def note(self, credential: Credential) -> None:
         """Write the credential durably, or raise VaultUnwritable."""
+        self._writes += 1
         await self._vault.save(credential)
+        self._writes += 1
         self._stored, self._unsaved = credential, False
         self._take(credential)
 
     async def keep(self, credential: Credential) -> None:
         """Write the credential if that is possible, and hold it in memory otherwise."""
+        self._unsaved = True
+        self._hold(credential)
         try:
             await self.note(credential)
-        except VaultUnwritable as error:
+        except (VaultError, SealError) as error:
             log.error("the refreshed credential could not be saved", reason=str(error))  # noqa: TRY400
-            self._unsaved = True
             self._wake.set()
-            self._take(credential)
+            self._tell()
 
     def _reconcile(self, loaded: Credential) -> Credential:
         """Return what holds: what was loaded, or the unsaved tokens that came out of just that."""
@@ -281,19 +309,30 @@ class Broker:
     async def _follow_vault(self) -> None:
         while True:
             await self._vault.changed(self.profile)
-            try:
-                await self.read_again()
-            except SidekeyError as error:
-                log.warning("the vault cannot be read", code=error.code, reason=str(error))
-                self._trouble = str(error)
+            while not await self._read_quietly():
                 await asyncio.sleep(SAVE_EVERY)
+            self._wake.set()
+
+    async def _read_quietly(self) -> bool:
+        try:
+            await self.read_again()
+        except SidekeyError as error:
+            log.warning("the vault cannot be read", code=error.code, reason=str(error))
+            self._vault_trouble = str(error)
+            self._tell()
+            return False
+        except Exception:  # noqa: BLE001 - the watch goes on
+            log.error("reading the vault broke off", trace=traceback.format_exc())  # noqa: TRY400 - see _landed
+            return False
+        return True
 
     async def _follow_time(self) -> None:
         while True:
-            if self._unsaved:
+            if self._unsaved and not self._flying():
                 await self._save_unsaved()
             elif self._work_is_due():
-                await self._fly(Demand.DUE)
+                with contextlib.suppress(Exception):  # _landed has told
+                    await self._fly(Demand.DUE)
             # Not wait_for: before Python 3.12 it can swallow the cancellation that ends this task.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SAVE_EVERY if self._unsaved else LOOK_EVERY):
@@ -307,22 +346,26 @@ class Broker:
         return source.wants(self._credential, Demand.DUE, refresh_due=self._timing.refresh_due())
 
     def _take(self, credential: Credential) -> None:
-        if (
-            credential.refresh_token != self._credential.refresh_token
-            or credential.api_key != self._credential.api_key
-        ):
-            self._trouble = None
-            self._backoff.succeed()
         if credential.generation != self._credential.generation:
             log.info("bearer", generation=credential.generation, mode=credential.mode)
+        self._hold(credential)
+        self._tell()
+
+    def _hold(self, credential: Credential) -> None:
         self._credential = credential
         self._bearer = bearer_of(credential)
         self._timing.see(credential)
-        self._tell()
 
     def _tell(self) -> None:
         self._change.set()
         self._change = asyncio.Event()
+        standing = self.standing()
+        now = (standing.state, standing.code, standing.fallback)
+        if standing.state == "refreshing" or now == self._told:
+            return
+        self._told = now
+        level = log.info if standing.ready and not standing.fallback else log.warning
+        level("state", state=standing.state, code=standing.code, fallback=standing.fallback)
 
     def _no_bearer(self) -> NoBearer:
         standing = self.standing()

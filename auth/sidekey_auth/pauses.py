@@ -41,14 +41,16 @@ class Backoff:
 
 
 class Disbelief:
-    """Keeps a 401 that no fresh bearer cures from causing one refresh after another.
+    """Keeps a 401 that no fresh bearer cures from causing one renewal after another.
 
-    When the bearer that a refusal brought forth is refused in its turn, and was never accepted in between,
-    refusals are not believed for a minute, doubling to an hour.
+    When the bearer that a refusal brought forth is refused in its turn, refusals are not believed for a
+    minute, doubling to an hour; what other requests make of that bearer does not count. An hour without
+    such a disappointment and all is forgotten.
     """
 
     def __init__(self) -> None:
         self._newborn: int | None = None
+        self._vain_generation: int | None = None
         self._vain = 0
         self._until = 0.0
 
@@ -60,7 +62,22 @@ class Disbelief:
         """Take notice that upstream has let a request with this generation pass."""
         if generation == self._newborn:
             self._newborn = None
+
+    def in_vain(self, generation: int, now: float) -> None:
+        """Take notice that the very request whose refusal brought forth this generation is refused again.
+
+        Args:
+            generation: the fresh bearer's.
+            now: the boot clock, in seconds.
+        """
+        if generation == self._vain_generation:
+            return
+        if now >= self._until + _FORGIVEN_AFTER:
             self._vain = 0
+        self._vain_generation = generation
+        self._newborn = None
+        self._until = now + min(_LONGEST_DISBELIEF, _FIRST_DISBELIEF * 2.0**self._vain)
+        self._vain += 1
 
     def believes(self, generation: int, now: float) -> bool:
         """Return whether a refusal of this generation is a reason to renew it.
@@ -70,11 +87,10 @@ class Disbelief:
             now: the boot clock, in seconds.
         """
         if generation == self._newborn:
-            self._newborn = None
-            self._until = now + min(_LONGEST_DISBELIEF, _FIRST_DISBELIEF * 2.0**self._vain)
-            self._vain += 1
+            self.in_vain(generation, now)
         return now >= self._until
 
 
 _LONGEST_WISH = 300.0
 _FIRST_DISBELIEF, _LONGEST_DISBELIEF = 60.0, 3600.0
+_FORGIVEN_AFTER = 3600.0

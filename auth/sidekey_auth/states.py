@@ -71,12 +71,13 @@ class Facts:
         if can_refresh(self.credential):
             return True
         token = self.credential.id_token
-        return (
-            token is not None
-            and not self.expired
-            and not self.exchange_failed
-            and self.credential.traded_again != token.fingerprint()
+        if token is None or self.expired or self.exchange_failed:
+            return False
+        untraded = self.credential.key_source != token.fingerprint()
+        once_more = (
+            self.credential.refresh_token is None and self.credential.traded_again != token.fingerprint()
         )
+        return untraded or once_more
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,3 +35,6 @@ class Bearers(Protocol):
 
     def accepted(self, bearer: Bearer) -> None:
         """Tell that upstream has let a request with this bearer pass."""
+
+    def in_vain(self, bearer: Bearer) -> None:
+        """Tell that upstream answered 401 to the bearer that ``refused`` returned, too."""

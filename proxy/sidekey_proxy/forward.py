@@ -191,7 +191,10 @@ class _Passage:
             return answer
         answer.close()
         self._replayed = "done"
-        return await self._send(target, another)
+        answer = await self._send(target, another)
+        if answer.status == _UNAUTHORIZED:
+            self._proxy.bearers.in_vain(another)
+        return answer
 
     # --- down -----------------------------------------------------------------------------------------
 

@@ -12,7 +12,15 @@ import pytest
 
 from sidekey_auth.broker import Broker
 from sidekey_auth.credential import Credential, next_generation
-from sidekey_auth.errors import IssuerUnavailable, NoBearer, NoRefreshToken, VaultUnwritable
+from sidekey_auth.errors import (
+    IssuerUnavailable,
+    KeyringLocked,
+    NoBearer,
+    NoRefreshToken,
+    SidekeyError,
+    VaultUnwritable,
+    WrongSeal,
+)
 from sidekey_auth.issuer import Issuers
 from sidekey_auth.issuer_settings import IssuerSettings
 from sidekey_auth.renewal import ExchangePolicy
@@ -365,6 +373,51 @@ async def test_a_fresh_bearer_that_is_refused_too_does_not_cause_one_refresh_aft
     assert rig.count("refresh") == 1
 
 
+async def test_a_401_that_no_key_cures_among_good_requests_costs_one_refresh(rig: Rig) -> None:
+    await rig.signed_in()
+    broker = await rig.started()
+    for _ in range(10):
+        fresh = await broker.refused(broker.bearer())
+        broker.accepted(broker.bearer())
+        if fresh is not None:
+            broker.in_vain(fresh)
+    assert rig.count("refresh") == 1
+
+
+async def test_a_refresh_that_brings_no_bearer_is_not_repeated_at_once(rig: Rig) -> None:
+    await rig.signed_in()
+    rig.sandbox.faults.put(TokenLifetime(seconds=-100_000, times=None))
+    broker = await rig.started()
+    await broker.refused(broker.bearer())
+    for _ in range(10):
+        with pytest.raises(NoBearer):
+            await broker.obtain()
+    assert rig.count("refresh") == 1
+
+
+async def test_a_sign_in_that_has_ended_tells_clients_not_to_come_again(rig: Rig) -> None:
+    old = await rig.signed_in()
+    assert old.refresh_token
+    rig.sandbox.revoke_refresh_token(old.refresh_token)
+    broker = await rig.started()
+    await broker.refused(broker.bearer())
+    with pytest.raises(NoBearer) as caught:
+        broker.bearer()
+    assert not caught.value.transient
+
+
+async def test_by_hand_a_leftover_id_token_does_not_stand_in_for_the_new_one(rig: Rig) -> None:
+    leftover = rig.sandbox.id_token()
+    await rig.signed_in(unverified_id_token=leftover)
+    broker = rig.broker()
+    await broker.refresh()
+    assert broker.credential.unverified_id_token is None
+    assert broker.credential.id_token != leftover
+    assert broker.credential.id_token is not None
+    assert broker.credential.key_source == broker.credential.id_token.fingerprint()
+    assert rig.count("key_exchange") == 1
+
+
 # --- the lost answer ----------------------------------------------------------------------------------------
 
 
@@ -482,10 +535,11 @@ class FullDisk(MemoryVault):
     """A vault whose disk is full after so many saves."""
 
     saves_left = 1
+    problem: SidekeyError = VaultUnwritable("no space left on device")
 
     async def save(self, credential: Credential) -> None:
         if self.saves_left <= 0:
-            raise VaultUnwritable("no space left on device")
+            raise self.problem
         self.saves_left -= 1
         await super().save(credential)
 
@@ -499,8 +553,12 @@ async def test_nothing_is_sent_that_could_not_be_written_down_first(rig: Rig) ->
     assert broker.standing().state == "degraded"
 
 
-async def test_rotated_tokens_that_cannot_be_saved_are_served_and_saved_later(rig: Rig) -> None:
+@pytest.mark.parametrize("problem", [VaultUnwritable("full"), WrongSeal("rotated"), KeyringLocked("locked")])
+async def test_rotated_tokens_that_cannot_be_saved_are_served_and_saved_later(
+    rig: Rig, problem: SidekeyError
+) -> None:
     vault = rig.vault = FullDisk()
+    vault.problem = problem
     old = await rig.signed_in()
     vault.saves_left = 2  # the refusal, and the note
     broker = await rig.started()
@@ -531,3 +589,35 @@ async def until(broker: Broker, holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not holds():
             await broker.change()
+
+
+class SlowDisk(MemoryVault):
+    """A vault of which one reading arrives late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        self.slow = False
+
+    async def load(self, profile: str) -> Credential:
+        loaded = await super().load(profile)
+        if self.slow:
+            self.slow = False
+            self.begun.set()
+            await self.go_on.wait()
+        return loaded
+
+
+async def test_a_reading_that_arrives_late_does_not_undo_what_was_written_meanwhile(rig: Rig) -> None:
+    vault = rig.vault = SlowDisk()
+    await rig.signed_in()
+    broker = rig.broker()
+    await broker.read_again()
+    vault.slow = True
+    late = asyncio.create_task(broker.read_again())
+    await vault.begun.wait()
+    newer = replace(broker.credential, generation=broker.credential.generation + 1)
+    await broker.note(newer)
+    vault.go_on.set()
+    await late
+    assert broker.credential == newer

@@ -50,3 +50,25 @@ def test_the_disbelief_never_lasts_longer_than_an_hour() -> None:
         assert not doubt.believes(generation, now)
         now += 3600
         assert doubt.believes(generation, now)
+
+
+def test_other_requests_that_pass_do_not_make_a_vain_renewal_believed() -> None:
+    doubt = Disbelief()
+    doubt.born(2)
+    doubt.accepted(2)
+    doubt.in_vain(2, now=0)
+    doubt.accepted(2)
+    assert not doubt.believes(2, now=59)
+    assert doubt.believes(2, now=60)
+    doubt.born(3)
+    doubt.in_vain(3, now=60)
+    doubt.in_vain(3, now=60)
+    assert not doubt.believes(3, now=179)
+    assert doubt.believes(3, now=180), "told twice of one bearer counts once"
+
+
+def test_an_hour_without_a_vain_renewal_begins_anew() -> None:
+    doubt = Disbelief()
+    doubt.in_vain(2, now=0)
+    doubt.in_vain(3, now=60 + 3600)
+    assert doubt.believes(3, now=60 + 3600 + 60)

@@ -74,7 +74,8 @@ class ChatGptSource:
         done: frozenset[Step] = frozenset()
         while (step := self._next(walk.credential, demand, done, refresh_due=refresh_due)) is not Step.END:
             await walk.take(step)
-            done |= {step}
+            # What a refresh returns is to be verified, also after an older id_token was.
+            done = (done - {Step.VERIFY} if step is Step.REFRESH else done) | {step}
         if demand is Demand.ASKED and not done and credential.refresh_failure is None:
             raise NoRefreshToken
         return walk.credential

@@ -232,9 +232,11 @@ async def refresh_now(place: Place) -> Report:
                 f"profile {place.profile} is in mode {before.mode}, which has nothing to refresh",
                 remedy="Run `sidekey mode chatgpt` first.",
             )
-        standing = await broker.refresh()
+        try:
+            standing = await broker.refresh()
+        finally:  # also after Ctrl-C: the answer to a refresh comes only once
+            await broker.stop()
         after = broker.credential
-        await broker.stop()
     if after.api_key is None or after.api_key == before.api_key or standing.state != "ready":
         raise SidekeyError(standing.sentence, remedy=standing.remedy)
     return Report(sentence=f"Refreshed: the API key in use is now {after.api_key.masked()}.")
