@@ -23,6 +23,7 @@ from .guard import GuardRules
 from .listener import Listener
 from .settings import Settings
 from .status import StatusReport
+from .upstream_rules import loop_problem, parse_base
 
 log = structlog.get_logger("sidekey.server")
 
@@ -61,6 +62,7 @@ class Server:
         broker: started already; it is not stopped here.
         forward: takes requests to upstream.
         client_key: what clients must show, or None where nothing is asked for.
+        admin_key: what `/status` asks for, in any case.
         status: gives the report for `/status`.
         default_listen: the listen address was nobody's choice: `::1` is added where there is IPv6.
     """
@@ -72,6 +74,7 @@ class Server:
         forward: Forward,
         *,
         client_key: Secret | None,
+        admin_key: Secret,
         status: Callable[[], StatusReport],
         default_listen: bool = False,
     ) -> None:
@@ -79,6 +82,7 @@ class Server:
         self._broker = broker
         self._forward = forward
         self._keys = (client_key,) if client_key is not None else ()
+        self._admin_keys = (admin_key,)
         self._status = status
         self._default_listen = default_listen
         self._listeners: list[Listener] = []
@@ -96,10 +100,11 @@ class Server:
         try:
             listen = [await self._listen(address) for address in self._wanted()]
             admin = [await self._listen_admin(address) for address in self._settings.admin_listen]
+            self.addresses = Addresses(tuple(filter(None, listen)), tuple(admin))
+            self._check_loop()
         except BaseException:
             await self.stop(drain=0)
             raise
-        self.addresses = Addresses(tuple(filter(None, listen)), tuple(admin))
         self._warn_of_clear_text()
         return self.addresses
 
@@ -150,7 +155,7 @@ class Server:
         rules = GuardRules(
             loopback=address.is_loopback,
             hosts=frozenset(self._settings.hosts),
-            client_keys=self._keys,
+            client_keys=self._admin_keys,
         )
         health = Health(self._broker.standing, self._report, lambda: self._draining)
         runner = web.AppRunner(admin_application(health, rules), access_log=None)
@@ -174,6 +179,13 @@ class Server:
 
     def _exposed(self) -> list[Address]:
         return [address for address in self.addresses.listen if not address.is_loopback]
+
+    def _check_loop(self) -> None:
+        """Look again at what the settings could not know: free ports, and `::1` beside the default."""
+        bound = (*self.addresses.listen, *self.addresses.admin)
+        origin = parse_base(self._settings.upstream).origin
+        if problem := loop_problem(origin, bound, own_names=self._settings.hosts):
+            raise ConfigurationError(f"`upstream`: {problem}")
 
     def _warn_of_clear_text(self) -> None:
         for address in self._exposed():

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,13 +47,16 @@ class Running:
 
 
 @asynccontextmanager
-async def running(place: Place, lines: Log, client_key: Secret | None) -> AsyncIterator[Running]:
+async def running(
+    place: Place, lines: Log, client_key: Secret | None, admin_key: Secret
+) -> AsyncIterator[Running]:
     """Serve until the block ends, then drain and stop.
 
     Args:
         place: whose credential is served.
         lines: the access log.
         client_key: what clients must show; None where nothing is asked for.
+        admin_key: what `/status` asks for.
 
     Raises:
         VaultError, SealError: the vault cannot be used as it is.
@@ -69,6 +72,7 @@ async def running(place: Place, lines: Log, client_key: Secret | None) -> AsyncI
         broker,
         Forward(broker, upstream, lines.request, may_carry=_carrier(place)),
         client_key=client_key,
+        admin_key=admin_key,
         status=lambda: _report(place, broker, description),
         default_listen=place.configuration.came_from.get("listen") == DEFAULT,
     )
@@ -84,13 +88,14 @@ async def running(place: Place, lines: Log, client_key: Secret | None) -> AsyncI
             profile=place.profile,
             client_key=client_key is not None,
         )
-        _tell_standing(broker)
+        _tell_standing(place, broker)
         yield Running(server, broker)
     finally:
-        await server.stop()
-        await upstream.close()
-        await broker.stop()
-        await issuers.close()
+        async with AsyncExitStack() as stack:  # each of them, whatever becomes of the others
+            stack.push_async_callback(issuers.close)
+            stack.push_async_callback(broker.stop)
+            stack.push_async_callback(upstream.close)
+            stack.push_async_callback(server.stop)
 
 
 async def until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
@@ -107,6 +112,7 @@ async def until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
     await asyncio.wait({at_work, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
     if told.is_set():
+        loop.remove_signal_handler(signal.SIGINT)  # a second Ctrl-C ends it at once
         at_work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await at_work
@@ -133,9 +139,15 @@ def _report(place: Place, broker: Broker, description: VaultDescription) -> Stat
     return report(broker.credential, broker.standing(), description, now=time.time(), sandbox=place.sandbox)
 
 
-def _tell_standing(broker: Broker) -> None:
+def _tell_standing(place: Place, broker: Broker) -> None:
     standing = broker.standing()
-    if standing.ready:
-        log.info("ready", state=standing.state, sentence=standing.sentence)
-    else:
+    if standing.bearer is None:
         log.warning("no bearer", state=standing.state, sentence=standing.sentence, remedy=standing.remedy)
+    elif not _carrier(place)(standing.bearer):
+        log.warning(
+            "the bearer may not go to this upstream: requests are refused",
+            upstream=place.settings.upstream,
+            remedy="Name it in the setting allow_upstream.",
+        )
+    else:
+        log.info("ready", state=standing.state, sentence=standing.sentence)

@@ -220,3 +220,22 @@ class Hanging(KeyringBackend):
 
     set_password = delete_password = get_password
 """
+
+
+async def test_the_status_asks_for_the_client_key_though_clients_need_none(house: House) -> None:
+    async with house.serving("--no-client-key") as server, aiohttp.ClientSession() as session:
+        async with session.get(f"{await server.admin()}/status") as response:
+            assert response.status == 401
+        headers = {"Authorization": f"Bearer {house.client_key}"}
+        async with session.get(f"{await server.admin()}/status", headers=headers) as response:
+            assert response.status == 200
+
+
+async def test_a_bearer_that_may_not_go_to_the_upstream_is_told_of_at_start_and_kept_back(
+    house: House,
+) -> None:
+    await house.signed_in()
+    environment = {"SIDEKEY_ALLOW_UPSTREAM": "https://elsewhere.example"}
+    async with house.serving(**environment) as server:
+        await server.logged("the bearer may not go to this upstream: requests are refused")
+        assert await bearer_used(house, server) is None

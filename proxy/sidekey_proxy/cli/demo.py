@@ -47,7 +47,7 @@ def demo(
             lines = logs.configure(level=place.settings.log_level, form=place.settings.log_format)
             await sign_in_if_nobody_is(place, started)
             key = await place.client_key()
-            proxy = await stack.enter_async_context(running(place, lines, key))
+            proxy = await stack.enter_async_context(running(place, lines, key, key))
             url = proxy.server.addresses.base_url
             say(f"\nPOST {url}/responses, streamed, with no OpenAI key:\n")
             await show_answer(url, key)

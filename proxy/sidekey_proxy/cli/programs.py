@@ -97,7 +97,7 @@ def run_command(
         place = find_place(config=config, sandbox=sandbox, flags=flags)
         key = new_client_key()
         lines = logs.configure(level="warning", form=place.settings.log_format)
-        async with running(place, lines, key) as proxy:
+        async with running(place, lines, key, key) as proxy:
             url = base_url(proxy.server.addresses.listen[0])
             return await run_child(command, child_environment(url, key, os.environ))
 

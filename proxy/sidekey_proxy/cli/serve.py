@@ -84,8 +84,9 @@ def serve(
             else:
                 place = find_place(config=config, flags=flags)
                 lines = _log(place)
-            key = await place.client_key() if place.settings.client_key_required else None
-            await stack.enter_async_context(running(place, lines, key))
+            key = await place.client_key()
+            asked = key if place.settings.client_key_required else None
+            await stack.enter_async_context(running(place, lines, asked, key))
             await asyncio.Event().wait()
 
     try:
