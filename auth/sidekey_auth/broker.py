@@ -309,8 +309,10 @@ class Broker:
     async def _follow_vault(self) -> None:
         while True:
             await self._vault.changed(self.profile)
-            while not await self._read_quietly():
+            readable = await self._read_quietly()
+            while not readable:  # not on a change alone: a keyring may be unlocked, a mode mended
                 await asyncio.sleep(SAVE_EVERY)
+                readable = await self._read_quietly()
             self._wake.set()
 
     async def _read_quietly(self) -> bool:
