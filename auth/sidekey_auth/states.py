@@ -90,6 +90,8 @@ class Row:
     holds: Callable[[Facts], bool]
     sentence: str
     remedy: str = ""
+    remedy_with_key: str = ""
+    """What to do where a static key is stored already; the same where this is empty."""
 
 
 _LOGIN: Final = "Run `sidekey login`."
@@ -117,6 +119,7 @@ TABLE: Final[tuple[Row, ...]] = (
         lambda f: not f.credential.signed_in,
         "Nobody is signed in.",
         "Run `sidekey login`, or store an API key with `sidekey key set`.",
+        "Run `sidekey login`, or `sidekey mode api_key`.",
     ),
     Row(
         "refreshing",
@@ -149,6 +152,8 @@ TABLE: Final[tuple[Row, ...]] = (
         "Signed in, but without an API key",
         "Create an organisation at https://platform.openai.com/ and run `sidekey refresh`, "
         "or store an API key with `sidekey key set`.",
+        "To have a key of its own, create an organisation at https://platform.openai.com/ "
+        "and run `sidekey refresh`.",
     ),
     Row(
         "degraded",
@@ -229,7 +234,8 @@ def standing_of(credential: Credential, runtime: Runtime, *, expired: bool) -> S
     elif bearer is not None and row.state == "reauth_required":
         sentence += " The present API key serves until it is refused."
     waits = facts.chatgpt and bearer is None and facts.may_come and row.state != "no_platform_key"
-    return Standing(row.state, code, sentence, row.remedy, bearer, fallback, waits)
+    remedy = row.remedy_with_key if fallback and row.remedy_with_key else row.remedy
+    return Standing(row.state, code, sentence, remedy, bearer, fallback, waits)
 
 
 def _particulars(row: Row, facts: Facts) -> tuple[str, str]:

@@ -87,6 +87,12 @@ def test_the_static_key_stands_in_and_says_so() -> None:
     assert not stand(Credential(static_key=STATIC)).fallback
 
 
+def test_who_has_stored_a_key_is_not_told_to_store_one() -> None:
+    for credential in every_credential():
+        if credential.static_key and stand(credential).fallback:
+            assert "key set" not in stand(credential).remedy
+
+
 def test_a_missing_bearer_is_transient_only_where_one_may_come_by_itself() -> None:
     assert stand(replace(SIGNED_IN, api_key=None)).transient
     assert stand(replace(SIGNED_IN, key_refused=True)).transient

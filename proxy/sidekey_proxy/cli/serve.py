@@ -19,17 +19,14 @@ from .verb import output, run_in_fast_loop
 
 Listen = Annotated[
     list[str] | None,
-    typer.Option(
-        "--listen", metavar="HOST:PORT", help="Where clients connect.", show_default="127.0.0.1:8484"
-    ),
+    typer.Option("--listen", metavar="HOST:PORT", help="Where clients connect (127.0.0.1:8484)."),
 ]
 AdminListen = Annotated[
     list[str] | None,
     typer.Option(
         "--admin-listen",
         metavar="HOST:PORT",
-        help="Where /livez, /readyz and /status are.",
-        show_default="127.0.0.1:8485",
+        help="Where /livez, /readyz and /status are (127.0.0.1:8485).",
     ),
 ]
 Upstream = Annotated[
