@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,6 +65,11 @@ class Place:
     def profile(self) -> str:
         """Whose credential."""
         return self.settings.profile
+
+    def without_admin_listener(self) -> Place:
+        """Return the same place for a server that nobody probes."""
+        settings = replace(self.settings, admin_listen=())
+        return replace(self, configuration=replace(self.configuration, settings=settings))
 
     async def client_key(self) -> Secret:
         """Return the key that clients show: the preset one, else the stored one, made on first use.

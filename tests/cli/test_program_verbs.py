@@ -148,3 +148,13 @@ async def test_with_the_sandbox_commands_touch_nothing_real(house: House) -> Non
     assert {name: text for name, text in files(house).items() if name not in sandboxs} == before
     assert house.sandbox.events.seen("revoke") == 0
     assert (await house.run("status")).code == 0
+
+
+async def test_a_command_has_its_own_proxy_also_beside_a_running_server(house: House) -> None:
+    await house.signed_in()
+    async with house.serving() as server:
+        admin = (await server.admin()).removeprefix("http://")
+        result = await house.run(
+            "run", "--", sys.executable, "-c", "print('done')", SIDEKEY_ADMIN_LISTEN=admin
+        )
+    assert (result.code, result.out) == (0, "done\n"), result.err

@@ -93,8 +93,8 @@ def run_command(
     from sidekey_proxy.serving import running  # noqa: PLC0415 - `sidekey env` is to be quick
 
     async def work() -> int:
-        flags = {"profile": profile, "listen": ["127.0.0.1:0"], "admin_listen": []}
-        place = find_place(config=config, sandbox=sandbox, flags=flags)
+        flags = {"profile": profile, "listen": ["127.0.0.1:0"]}
+        place = find_place(config=config, sandbox=sandbox, flags=flags).without_admin_listener()
         key = new_client_key()
         lines = logs.configure(level="warning", form=place.settings.log_format)
         async with running(place, lines, key, key) as proxy:
