@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from canary import Canary
+
+# A run under nohup hands an ignored SIGHUP down to the programs that some tests send just that signal.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _FOREIGN = (
     "SIDEKEY_",
