@@ -19,6 +19,7 @@ from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_
 from sidekey_proxy.serving import running, until_told_to_stop
 
 from .environment import detect_shell, exports, proxy_variables
+from .options import Profile, Sandbox
 from .serve import AdminListen, Listen, SandboxPort
 from .verb import output, run_in_fast_loop
 
@@ -26,7 +27,11 @@ _QUESTION = "Say that sidekey put the key on this request, and that no program h
 
 
 def demo(
-    listen: Listen = None, admin_listen: AdminListen = None, sandbox_port: SandboxPort = SANDBOX_PORT
+    listen: Listen = None,
+    admin_listen: AdminListen = None,
+    sandbox_port: SandboxPort = SANDBOX_PORT,
+    profile: Profile = None,
+    sandbox: Sandbox = False,  # noqa: ARG001 - as every command; a demo is never anything else
 ) -> None:
     """See it work without any account.
 
@@ -42,7 +47,7 @@ def demo(
     async def work() -> None:
         async with AsyncExitStack() as stack:
             started = await stack.enter_async_context(running_sandbox(sandbox_port))
-            flags = {"listen": listen, "admin_listen": admin_listen}
+            flags = {"listen": listen, "admin_listen": admin_listen, "profile": profile}
             place = find_place(sandbox=True, running=started.whereabouts, flags=flags)
             lines = logs.configure(level=place.settings.log_level, form=place.settings.log_format)
             await sign_in_if_nobody_is(place, started)

@@ -23,7 +23,10 @@ vault_app = typer.Typer(help="Look after the vault itself.", no_args_is_help=Tru
 
 
 @seal_app.command("new")
-def new_seal() -> None:
+def new_seal(
+    profile: Profile = None,  # noqa: ARG001 - as every command; a fresh key is nobody's yet
+    sandbox: Sandbox = False,  # noqa: ARG001 - the same
+) -> None:
     """Print a fresh key, and store nothing.
 
     It is for SIDEKEY_SEAL_KEY, or for the file that SIDEKEY_SEAL_KEY_FILE names.
