@@ -1,4 +1,4 @@
-"""What sidekey itself answers when it cannot pass an answer on, in OpenAI's error shape. Pure."""
+"""What sidekey itself answers: failures in OpenAI's error shape, and the few answers that are none. Pure."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ _BAD_REQUEST, _AUTHENTICATION, _PERMISSION, _SERVER = (
     "server_error",
 )
 _DO_NOT_RETRY: Final[Headers] = ((b"x-should-retry", b"false"),)
+ALLOW: Final = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+"""The methods that are known to be forwarded; others that upstream may know are forwarded, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Failure:
     def body(self) -> bytes:
         """Return the body, as OpenAI shapes errors."""
         error = {"message": self.message, "type": self.kind, "param": None, "code": self.code}
-        return json.dumps({"error": error}, ensure_ascii=False).encode()
+        return json.dumps({"error": error}).encode()
 
     def headers(self) -> Headers:
         """Return the headers, Content-Length among them."""
@@ -60,6 +62,24 @@ class Failure:
             (b"content-length", length),
             *self.extra,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of sidekey's own that is no failure and has no body.
+
+    Attributes:
+        status: the status code.
+        headers: all of them.
+    """
+
+    status: int
+    headers: Headers
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase."""
+        return HTTPStatus(self.status).phrase
 
 
 # --- no bearer ------------------------------------------------------------------------------------------
@@ -175,7 +195,7 @@ def method_not_allowed(method: str) -> Failure:
         405,
         "sidekey_method_not_allowed",
         f"sidekey does not forward {method}.",
-        extra=(*_DO_NOT_RETRY, (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
+        extra=(*_DO_NOT_RETRY, ALLOW),
     )
 
 

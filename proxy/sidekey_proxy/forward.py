@@ -14,12 +14,12 @@ import structlog
 from sidekey_auth.credential import Bearer
 from sidekey_auth.errors import NoBearer, SidekeyError
 
-from . import failures
+from . import cors, failures
 from .bearers import Bearers
 from .body import MEMORY_LIMIT, KeptBody
-from .exchange import ClientGone, Exchange, RequestInvalid
-from .failures import Failure
-from .guard import GuardRules, Refused, admit
+from .exchange import ClientGone, Exchange, Headers, RequestInvalid
+from .failures import Failure, Reply
+from .guard import Answered, GuardRules, Refused, admit
 from .headers import downward, switching, upward
 from .record import Ending, Recorder, Replay, RequestRecord
 from .upstream import Upstream, UpstreamAnswer, UpstreamError, UpstreamRequest
@@ -41,6 +41,7 @@ class Forward:
         record: is told of each request that is over.
         may_carry: tells whether a bearer may go to this upstream at all.
         replay_limit: the longest request body that is kept for a second try, in bytes.
+        pass_organization: whether clients may choose the organization and the project.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Forward:
         *,
         may_carry: Callable[[Bearer], bool] = lambda _: True,
         replay_limit: int = MEMORY_LIMIT,
+        pass_organization: bool = True,
     ) -> None:
         self.bearers = bearers
         self.upstream = upstream
         self.record = record
         self.may_carry = may_carry
         self.replay_limit = replay_limit
+        self.pass_organization = pass_organization
         self.renewals: set[asyncio.Task[None]] = set()
 
     async def handle(self, exchange: Exchange, rules: GuardRules) -> None:
@@ -66,7 +69,7 @@ class Forward:
             exchange: the request.
             rules: who may come in where it came in.
         """
-        await _Passage(self, exchange).go(rules)
+        await _Passage(self, exchange, rules).go()
 
     async def refused(self, bearer: Bearer) -> Bearer | None:
         """Tell that upstream refused this bearer, and return another one where there is one."""
@@ -100,14 +103,16 @@ class _Passage:
         "_first_byte",
         "_proxy",
         "_replayed",
+        "_rules",
         "_started",
         "_status",
         "_traffic",
     )
 
-    def __init__(self, proxy: Forward, exchange: Exchange) -> None:
+    def __init__(self, proxy: Forward, exchange: Exchange, rules: GuardRules) -> None:
         self._proxy = proxy
         self._exchange = exchange
+        self._rules = rules
         self._started = time.monotonic()
         self._body = KeptBody(exchange, proxy.replay_limit) if exchange.head.has_body else None
         self._traffic = Traffic()
@@ -119,9 +124,9 @@ class _Passage:
         self._first_byte: float | None = None
         self._replayed: Replay | None = None
 
-    async def go(self, rules: GuardRules) -> None:
+    async def go(self) -> None:
         try:
-            await self._answer(rules)
+            await self._answer()
         except (ClientGone, asyncio.CancelledError) as left:
             self._ending = "gone"
             self._exchange.cut()
@@ -130,9 +135,11 @@ class _Passage:
         finally:
             self._proxy.record(self._account())
 
-    async def _answer(self, rules: GuardRules) -> None:
+    async def _answer(self) -> None:
         try:
-            await self._travel(rules)
+            await self._travel()
+        except Answered as answered:
+            await self._say(answered.reply, answered.reply.headers)
         except Refused as refused:
             await self._fail(refused.failure)
         except NoBearer as error:
@@ -147,8 +154,8 @@ class _Passage:
             log.exception("a request broke")
             await self._fail(failures.internal())
 
-    async def _travel(self, rules: GuardRules) -> None:
-        target = admit(self._exchange.head, rules)
+    async def _travel(self) -> None:
+        target = admit(self._exchange.head, self._rules)
         bearer = await self._a_bearer()
         answer = await self._send(target, bearer)
         try:
@@ -175,7 +182,7 @@ class _Passage:
             raise Refused(failures.bearer_not_allowed_there())
         self._bearer = bearer
         head = self._exchange.head
-        headers = upward(head.headers, bearer.value)
+        headers = upward(head.headers, bearer.value, organization=self._proxy.pass_organization)
         request = UpstreamRequest(head.method, target, headers, self._body, websocket=head.websocket)
         return await self._proxy.upstream.send(request)
 
@@ -209,6 +216,7 @@ class _Passage:
         headers = downward(answer.headers)
         if self._replayed is not None:
             headers += ((b"x-sidekey-replay", self._replayed.encode()),)
+        headers = self._readable(headers)
         self._sent()
         await exchange.send_head(answer.status, answer.reason, headers, until_close=answer.until_close)
         while data := await answer.read():
@@ -223,11 +231,18 @@ class _Passage:
             self._ending = "cut"
             self._exchange.cut()
             return
-        self._status = failure.status
+        await self._say(failure, self._readable(failure.headers()), failure.body())
+
+    async def _say(self, own: Failure | Reply, headers: Headers, body: bytes = b"") -> None:
+        """Send an answer of sidekey's own."""
+        self._status = own.status
         self._sent()
-        await self._exchange.send_head(failure.status, failure.reason, failure.headers())
-        await self._exchange.send_chunk(failure.body())
+        await self._exchange.send_head(own.status, own.reason, headers)
+        await self._exchange.send_chunk(body)
         await self._exchange.finish()
+
+    def _readable(self, headers: Headers) -> Headers:
+        return cors.readable(headers, self._exchange.head.headers, self._rules.origins)
 
     def _sent(self) -> None:
         self._answered = True

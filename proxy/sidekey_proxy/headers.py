@@ -1,6 +1,6 @@
 """Which headers travel, both ways (RFC 9110 section 7.6.1). Pure.
 
-What stays keeps its order, its duplicates and its case.
+What stays keeps its order, its duplicates and its case. ``docs/http.md`` holds the table.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Final
 
 from sidekey_auth.secret import Secret
 
+from . import subprotocols
 from .exchange import Headers, every, first
 
 _HOP_BY_HOP: Final = frozenset(
@@ -32,35 +33,45 @@ _NEVER_UP: Final = _HOP_BY_HOP | {
     b"expect",
     b"forwarded",
 }
+_ORGANIZATION: Final = frozenset({b"openai-organization", b"openai-project"})
 _NEVER_DOWN: Final = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"proxy-authenticate"}
 _NOT_NAMED_AWAY: Final = frozenset({b"content-length", b"host"})
 """What ``Connection`` must not take out: the listener and upstream frame the message by it."""
 
 
-def upward(headers: Headers, bearer: Secret) -> Headers:
+def upward(headers: Headers, bearer: Secret, *, organization: bool = True) -> Headers:
     """Return what goes to upstream: the client's headers without what is its own, and the bearer.
 
     Args:
         headers: the client's.
         bearer: what upstream is shown instead of the client's key.
+        organization: whether the client may choose the organization and the project.
     """
     fallen = _NEVER_UP | _named_by_connection(headers)
-    kept = [
+    if not organization:
+        fallen |= _ORGANIZATION
+    kept = tuple(
         pair
         for pair in headers
         if (name := pair[0].lower()) not in fallen and not name.startswith(b"x-forwarded-")
-    ]
-    kept.append((b"Authorization", b"Bearer " + bearer.reveal().encode()))
-    return tuple(kept)
+    )
+    if first(kept, subprotocols.HEADER) is not None:
+        kept = subprotocols.upward(kept, organization=organization)
+    return (*kept, (b"Authorization", b"Bearer " + bearer.reveal().encode()))
 
 
 def downward(headers: Headers) -> Headers:
     """Return what goes to the client: upstream's headers without what belongs to its connection.
 
-    An event stream gets ``x-accel-buffering: no``, so that an nginx in front of sidekey does not hold it.
+    Which pages may read the answer is not upstream's to say: its ``Access-Control-*`` fall. An event stream
+    gets ``x-accel-buffering: no``, so that an nginx in front of sidekey does not hold it.
     """
     fallen = _NEVER_DOWN | _named_by_connection(headers)
-    kept = tuple(pair for pair in headers if pair[0].lower() not in fallen)
+    kept = tuple(
+        pair
+        for pair in headers
+        if (name := pair[0].lower()) not in fallen and not name.startswith(b"access-control-")
+    )
     if is_event_stream(kept) and first(kept, b"x-accel-buffering") is None:
         kept += ((b"x-accel-buffering", b"no"),)
     return kept

@@ -70,7 +70,13 @@ async def running(
     server = Server(
         place.settings,
         broker,
-        Forward(broker, upstream, lines.request, may_carry=_carrier(place)),
+        Forward(
+            broker,
+            upstream,
+            lines.request,
+            may_carry=_carrier(place),
+            pass_organization=place.settings.pass_organization,
+        ),
         client_key=client_key,
         admin_key=admin_key,
         status=lambda: _report(place, broker, description),

@@ -22,6 +22,7 @@ _TRUE: Final = ("true", "yes", "on", "1")
 _FALSE: Final = ("false", "no", "off", "0")
 _LONGEST_SECONDS: Final = 31 * 24 * 3600
 _HIGHEST_PORT: Final = 65535
+_USUAL_PORTS: Final = {"https": ":443", "http": ":80"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +124,14 @@ def _read_host(value: Any) -> str:
 
 
 def _read_origin(value: Any) -> str:
-    """Return a browser's Origin as it stands in its header (RFC 6454 section 6.1)."""
+    """Return a browser's Origin as it stands in its header (RFC 6454 section 6.1): without a usual port."""
     text = _read_text(value)
     parts = urlsplit(text)
     if not parts.scheme or not parts.netloc or parts.path or parts.query or parts.fragment:
         raise ValueError
-    return text.lower()
+    if "@" in parts.netloc or not text.isascii():
+        raise ValueError("an origin is scheme, host and port as a browser writes them")
+    return text.lower().removesuffix(_USUAL_PORTS.get(parts.scheme, ""))
 
 
 def _read_upstream(value: Any) -> str:

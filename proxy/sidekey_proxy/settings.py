@@ -104,6 +104,13 @@ class Settings:
             "Whether an http:// upstream may be on another machine: keys travel in the clear then.",
         ),
     )
+    pass_organization: bool = field(
+        default=True,
+        metadata=_about(
+            kinds.BOOLEAN,
+            "Whether a client's OpenAI-Organization and OpenAI-Project go to upstream.",
+        ),
+    )
     ca_bundle: Path | None = field(
         default=None,
         metadata=_about(

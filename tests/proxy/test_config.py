@@ -225,6 +225,13 @@ def test_no_setting_takes_a_value_of_another_type(setting: Any, tmp_path: Path) 
         assert said[0].endswith(f"Allowed: {setting.kind.allowed}.")
 
 
+def test_an_origin_is_kept_as_browsers_write_it(tmp_path: Path) -> None:
+    """Else a page that is listed would be refused all the same."""
+    line = 'origins = ["HTTPS://App.example:443", "http://localhost:3000", "http://box.example:80"]'
+    settings = load({}, config_file=written(tmp_path, line + "\n")).settings
+    assert settings.origins == ("https://app.example", "http://localhost:3000", "http://box.example")
+
+
 @pytest.mark.parametrize(
     ("line", "name"),
     [
@@ -242,6 +249,8 @@ def test_no_setting_takes_a_value_of_another_type(setting: Any, tmp_path: Path) 
         ('hosts = ["*"]', "hosts"),
         ('origins = ["https://app.example/path"]', "origins"),
         ('origins = ["*"]', "origins"),
+        ('origins = ["null"]', "origins"),
+        ('origins = ["https://ada@app.example"]', "origins"),
         ('upstream = "api.openai.com"', "upstream"),
         ('upstream = ""', "upstream"),
         ('issuer = "http://issuer.example"', "issuer"),

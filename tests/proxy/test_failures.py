@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidekey_auth.errors import NoBearer
 from sidekey_proxy import failures
 from sidekey_proxy.exchange import first
 from sidekey_proxy.failures import Failure
+from sidekey_proxy.framing import BadFraming
 from sidekey_proxy.upstream import (
     UpstreamCut,
     UpstreamError,
@@ -90,3 +93,43 @@ def test_a_path_outside_v1_is_answered_with_the_usual_mistake() -> None:
     failure = failures.not_below_v1("/chat/completions")
     assert failure.status == 404
     assert "must end in /v1" in failure.message
+
+
+words = st.text(max_size=60)
+words_of_any_kind = words | words.map(lambda text: text + "\udcff\0\r\n")
+ERRORS = [UpstreamError, UpstreamUnreachable, UpstreamCut, UpstreamInvalid, UpstreamTimedOut]
+
+
+def check(failure: Failure, statuses: set[int]) -> None:
+    error = json.loads(failure.body())["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert failure.status in statuses
+    assert first(failure.headers(), b"content-length") == str(len(failure.body())).encode()
+    head = b"".join(name + value for name, value in failure.headers())
+    assert not {*b"\r\n\0"} & {*head}, "no word of anybody's gets into a header"
+    assert failure.reason.isascii()
+
+
+@given(st.sampled_from(ERRORS), words_of_any_kind)
+def test_whatever_upstream_is_accused_of_is_told_as_json(kind: type[UpstreamError], text: str) -> None:
+    check(failures.upstream_failed(kind(text)), {504 if kind is UpstreamTimedOut else 502})
+
+
+@given(words_of_any_kind, words_of_any_kind, st.booleans())
+def test_whatever_the_reason_for_no_bearer_is_told_as_json(text: str, remedy: str, transient: bool) -> None:
+    error = NoBearer(text, state_code="x", remedy=remedy, transient=transient)
+    check(failures.no_bearer(error), {503 if transient else 401})
+
+
+@given(words_of_any_kind)
+def test_whatever_a_client_says_is_told_back_as_json(text: str) -> None:
+    check(failures.foreign_host(text), {421})
+    check(failures.foreign_origin(text), {403})
+    check(failures.not_below_v1(text), {404})
+    check(failures.method_not_allowed(text), {405})
+
+
+@given(words_of_any_kind, st.sampled_from([400, 413, 414, 431, 501, 505]))
+def test_whatever_is_wrong_with_the_framing_is_told_as_json(text: str, status: int) -> None:
+    fault = BadFraming(text, status)
+    check(failures.bad_request(str(fault), fault.status), {status})

@@ -74,7 +74,8 @@ def test_what_connection_names_falls_both_ways(headers: Headers, named: list[byt
 
 
 def test_connection_cannot_name_away_the_length_nor_what_is_set_here() -> None:
-    headers = ((b"Connection", b"content-length, authorization, host"), (b"Content-Length", b"3"))
+    named = b"content-length, authorization, host, transfer-encoding, x-accel-buffering"
+    headers = ((b"Connection", named), (b"Content-Length", b"3"))
     assert upward(headers, BEARER) == ((b"Content-Length", b"3"), AUTHORIZATION)
     assert downward(headers) == ((b"Content-Length", b"3"),)
 
@@ -82,6 +83,35 @@ def test_connection_cannot_name_away_the_length_nor_what_is_set_here() -> None:
 def test_organization_and_project_go_up() -> None:
     headers = ((b"OpenAI-Organization", b"org-1"), (b"OpenAI-Project", b"proj_1"))
     assert upward(headers, BEARER) == (*headers, AUTHORIZATION)
+
+
+def test_a_setting_keeps_organization_and_project_down() -> None:
+    headers = (
+        (b"openai-ORGANIZATION", b"org-1"),
+        (b"OpenAI-Project", b"proj_1"),
+        (b"OpenAI-Beta", b"x"),
+        (b"Sec-WebSocket-Protocol", b"realtime, openai-organization.org-1, openai-project.proj_1"),
+    )
+    expected = ((b"OpenAI-Beta", b"x"), (b"Sec-WebSocket-Protocol", b"realtime"), AUTHORIZATION)
+    assert upward(headers, BEARER, organization=False) == expected
+
+
+def test_a_key_among_the_subprotocols_never_goes_up() -> None:
+    offered = (
+        b"Sec-WebSocket-Protocol",
+        b"realtime,openai-insecure-api-key.sk-side-1 ,openai-beta.realtime-v1",
+    )
+    kept = (b"Sec-WebSocket-Protocol", b"realtime, openai-beta.realtime-v1")
+    assert upward((offered,), BEARER) == (kept, AUTHORIZATION)
+
+
+@given(harmless, harmless, st.sampled_from(["Origin", "Anything", "allow-headers"]), in_some_case)
+def test_which_pages_may_read_is_not_upstreams_to_say(
+    before: Headers, after: Headers, name: str, case: str
+) -> None:
+    own = (b"Vary", b"Origin")
+    headers = (*before, (cased(f"Access-Control-{name}", case), b"*"), own, *after)
+    assert downward(headers) == (*before, own, *after)
 
 
 def test_request_ids_and_rate_limits_come_down() -> None:
@@ -94,6 +124,11 @@ def test_an_event_stream_is_not_to_be_held_by_an_nginx_in_front() -> None:
     assert downward(headers) == (*headers, (b"x-accel-buffering", b"no"))
     assert is_event_stream(headers)
     assert not is_event_stream(((b"content-type", b"application/json"),))
+
+
+def test_what_is_set_on_an_event_stream_cannot_be_named_away() -> None:
+    headers = ((b"Content-Type", b"text/event-stream"), (b"Connection", b"x-accel-buffering"))
+    assert downward(headers) == (headers[0], (b"x-accel-buffering", b"no"))
 
 
 def test_upstreams_own_word_on_buffering_stays() -> None:

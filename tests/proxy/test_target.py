@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.target import BadTarget, NotOurs, Target, below_base, parse
+from sidekey_proxy import target
+from sidekey_proxy.target import BadTarget, NotOurs, Target, below_base
 
 path_text = st.text("abcXYZ019-._~%!$&'()*+,;=:@/\\", max_size=30)
 query_text = st.text("abcXYZ019-._~%!$&'()*+,;=:@/?", max_size=30)
 
 
+def parse(text: str) -> Target:
+    return target.parse("GET", text)
+
+
 @given(path_text, st.none() | query_text)
 def test_path_and_query_below_v1_pass_byte_for_byte(rest: str, query: str | None) -> None:
     tail = f"/{rest}" + ("" if query is None else f"?{query}")
-    target = parse(f"/v1{tail}")
     try:
-        assert below_base(target) == tail
+        assert below_base(parse(f"/v1{tail}")) == tail
     except BadTarget:
         assert ".." in rest.replace("%2e", ".").replace("%2E", ".")
 
@@ -51,7 +57,7 @@ def test_a_path_outside_v1_is_not_ours(path: str) -> None:
 @given(
     st.sampled_from(["/", "\\", "%2f", "%2F", "%5c"]),
     st.sampled_from(["..", "%2e.", ".%2E", "%2e%2E"]),
-    st.sampled_from(["", "/x", "%2Fx", "?a", "\\"]),
+    st.sampled_from(["", "/x", "%2Fx", "?a", "\\", ";", ";a=b/x"]),
 )
 def test_no_spelling_of_a_parent_segment_leaves_the_base(separator: str, dots: str, rest: str) -> None:
     with pytest.raises(BadTarget):
@@ -80,3 +86,43 @@ def test_what_is_neither_path_nor_url_is_refused(text: str) -> None:
 def test_characters_that_end_or_split_a_request_line_are_refused(character: str, rest: str) -> None:
     with pytest.raises(BadTarget):
         parse(f"/v1/{rest}{character}")
+
+
+@given(st.text(max_size=40) | st.text("./%2eEfF\\;5cC", max_size=14))
+def test_what_is_let_through_has_no_parent_segment_however_it_is_read(text: str) -> None:
+    """Decoded once, as servers do; cut at semicolons, or with backslashes as slashes, as some do."""
+    try:
+        passed = below_base(parse(f"/v1/{text}"))
+    except (BadTarget, NotOurs):
+        return
+    path = unquote(passed.partition("?")[0]).replace("\\", "/")
+    assert ".." not in [segment.partition(";")[0] for segment in path.split("/")]
+
+
+def test_options_may_ask_about_the_server_itself() -> None:
+    assert target.parse("OPTIONS", "*") == Target(None, "*", "")
+    assert target.parse("OPTIONS", "http://localhost:8484") == Target("localhost:8484", "*", "")
+    assert target.parse("OPTIONS", "http://localhost/") == Target("localhost", "/", "")
+    assert target.parse("OPTIONS", "/v1/models") == Target(None, "/v1/models", "")
+
+
+def test_the_target_of_a_connect_is_a_host_and_a_port() -> None:
+    assert target.parse("CONNECT", "[::1]:443") == Target("[::1]:443", "", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["localhost", "localhost:", "localhost:0", "localhost:65536", "u@localhost:443", "/v1", ":443", "*"],
+)
+def test_any_other_target_of_a_connect_is_refused(text: str) -> None:
+    with pytest.raises(BadTarget):
+        target.parse("CONNECT", text)
+
+
+@given(st.sampled_from(["GET", "OPTIONS", "CONNECT"]), st.text(max_size=40))
+def test_no_target_breaks_anything_but_by_a_bad_target(method: str, text: str) -> None:
+    try:
+        parsed = target.parse(method, text)
+    except BadTarget:
+        return
+    assert text.endswith(parsed.path + parsed.query) or parsed.path in ("*", "/") or method == "CONNECT"

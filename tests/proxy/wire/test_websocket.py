@@ -9,6 +9,8 @@ import pytest
 from aiohttp import web
 
 from raw_http import CLIENT_KEY, PATIENCE, Stack, Wire, answer, data_path, until
+from sidekey_auth.secret import Secret
+from sidekey_proxy.guard import GuardRules
 from sidekey_proxy.upstream_answer import HIGH_WATER
 
 UPGRADE = (
@@ -53,6 +55,32 @@ async def test_the_handshake_is_the_two_ends_own_but_for_the_key() -> None:
         assert response.one(b"upgrade") == b"websocket"
         assert response.one(b"sec-websocket-accept") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         assert response.one(b"sec-websocket-protocol") == b"realtime"
+
+
+async def test_a_browsers_key_among_the_subprotocols_opens_and_stays_here() -> None:
+    offered = (
+        f"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.{CLIENT_KEY}, openai-beta.realtime-v1"
+    )
+    fields = [*UPGRADE[:4], offered, "Origin: https://app.example", "Sec-Fetch-Site: cross-site"]
+    rules = GuardRules(origins=frozenset({"https://app.example"}), client_keys=(Secret(CLIENT_KEY),))
+    async with data_path(rules=rules) as stack:
+        head = "\r\n".join(["GET /v1/realtime?model=x HTTP/1.1", "Host: localhost", *fields])
+        client = await stack.request(head.encode() + b"\r\n\r\n")
+        origin = await stack.origin.accept()
+        request = await origin.head()
+        assert request.one(b"authorization") == b"Bearer sk-upstream-key-number-one"
+        assert request.one(b"sec-websocket-protocol") == b"realtime, openai-beta.realtime-v1"
+        await origin.send(SWITCH)
+        assert (await client.head()).one(b"sec-websocket-protocol") == b"realtime"
+
+
+async def test_a_wrong_key_among_the_subprotocols_is_refused_at_the_handshake() -> None:
+    offered = "Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.sk-side-wrong"
+    async with data_path() as stack:
+        head = "\r\n".join(["GET /v1/realtime HTTP/1.1", "Host: localhost", *UPGRADE[:4], offered])
+        client = await stack.request(head.encode() + b"\r\n\r\n")
+        assert (await client.message()).status == 401
+        assert stack.origin.nobody_else()
 
 
 async def test_bytes_pass_both_ways_as_they_are_also_those_sent_with_the_handshake() -> None:
