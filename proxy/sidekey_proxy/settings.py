@@ -137,6 +137,13 @@ class Settings:
             "How long upstream may stay silent in the middle of an answer, in seconds.",
         ),
     )
+    peer_timeout: float = field(
+        default=60.0,
+        metadata=_about(
+            kinds.seconds(at_least=1),
+            "How long a client or upstream may acknowledge nothing before it is given up, in seconds.",
+        ),
+    )
 
     profile: str = field(
         default=DEFAULT_PROFILE,

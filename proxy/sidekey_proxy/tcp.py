@@ -1,0 +1,54 @@
+"""How TCP is to treat a connection: small pieces at once, and silent peers given up."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+_IDLE_SHARE: Final = 2
+"""The first probe is sent after this fraction (one half) of the time that a peer may be silent."""
+_PROBES: Final = 3
+_LONGEST: Final = 32767
+"""Seconds that Linux allows before and between probes."""
+_INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
+
+
+def tune(transport: asyncio.BaseTransport, silence: float) -> None:
+    """Let small pieces go at once, and let a peer that has fallen silent be found.
+
+    A peer is silent that acknowledges nothing: neither data nor, while there is none, the probes of
+    keep-alive (RFC 9293 section 3.8.4). The kernel then ends the connection with ETIMEDOUT. Linux counts a
+    peer as silent, too, that is there but has had no room for waiting bytes for as long (TCP_USER_TIMEOUT).
+
+    Unix sockets are left alone, and so is an option that the system does not have.
+
+    Args:
+        transport: a connection's.
+        silence: seconds, at least 1, until a silent peer is given up.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in _INTERNET:
+        return
+    for level, option, value in _options(silence):
+        try:
+            sock.setsockopt(level, option, value)
+        except OSError:
+            continue  # it has just been closed, or the system has the name only
+
+
+def _options(silence: float) -> Iterator[tuple[int, int, int]]:
+    first_probe = min(max(1, round(silence / _IDLE_SHARE)), _LONGEST)
+    between = min(max(1, round((silence - first_probe) / _PROBES)), _LONGEST)
+    yield socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    yield socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
+    for name, value in (
+        ("TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE", first_probe),
+        ("TCP_KEEPINTVL", between),
+        ("TCP_KEEPCNT", _PROBES),
+        ("TCP_USER_TIMEOUT", min(round(silence * 1000), 2**31 - 1)),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            yield socket.IPPROTO_TCP, option, value
