@@ -20,6 +20,7 @@ from sidekey_auth.vault import VaultDescription
 
 from .config import DEFAULT
 from .forward import Forward
+from .hardening import admit_profilers
 from .logs import Log
 from .place import Place
 from .server import Server
@@ -62,6 +63,11 @@ async def running(
         VaultError, SealError: the vault cannot be used as it is.
         ConfigurationError: an address cannot be listened on.
     """
+    if place.settings.allow_profiling:
+        admit_profilers()
+        log.warning(
+            "debuggers and profilers of this user may look into this process", setting="allow_profiling"
+        )
     await place.vault.check()
     description = await place.vault.describe()
     issuers = place.issuers()

@@ -83,6 +83,14 @@ class Settings:
         ),
     )
 
+    allow_profiling: bool = field(
+        default=False,
+        metadata=_about(
+            kinds.BOOLEAN,
+            "Whether this user's debuggers and profilers may look into the server: tokens are in its memory.",
+        ),
+    )
+
     upstream: str = field(
         default=DEFAULT_UPSTREAM,
         metadata=_about(

@@ -98,6 +98,18 @@ async def test_a_link_in_a_files_place_is_not_followed(folder: Path, tmp_path: P
     assert (folder / name).is_symlink()
 
 
+async def test_a_link_in_a_locks_place_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    vault = vault_in(folder)
+    await store(vault, FULL)
+    lock, elsewhere = folder / "locks" / "default.lock", tmp_path / "elsewhere"
+    elsewhere.write_text("somebody else's")
+    lock.unlink(missing_ok=True)
+    lock.symlink_to(elsewhere)
+    with pytest.raises(VaultUnwritable, match=str(lock)):
+        await store(vault, FULL)
+    assert elsewhere.read_text() == "somebody else's"
+
+
 async def test_a_person_may_put_the_whole_folder_elsewhere_by_a_link(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir(mode=0o700)
     folder.symlink_to(tmp_path / "disk")

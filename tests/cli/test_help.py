@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from house import House
@@ -55,6 +58,20 @@ def test_the_lists_of_commands_hold_each_and_cut_no_summary_short(group: str) ->
     listed = set(re.findall(r"^  (\w+) ", commands, re.MULTILINE))
     names = [name.removeprefix(group).split() for name in COMMANDS if name.startswith(group)]
     assert listed == {name[0] for name in names}
+
+
+def test_no_argument_takes_a_secret_since_every_user_can_read_arguments() -> None:
+    def parameters(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
+        for parameter in command.params:
+            if not getattr(parameter, "is_flag", False):
+                yield (*path, parameter.name)
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from parameters(inner, *path, name)
+
+    found = list(parameters(get_command(build())))
+    assert ("serve", "upstream") in found
+    words = ("key", "token", "secret", "seal", "password", "code")
+    assert [path for path in found if any(word in path[-1] for word in words)] == []
 
 
 async def test_help_asks_for_no_vault_and_no_settings(house: House) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import sys
 
 import aiohttp
@@ -50,6 +51,15 @@ async def test_the_environment_is_printed_for_each_shell(house: House, shell: st
     assert line.format(house.client_key) in answer.out.splitlines()
     assert "http://127.0.0.1:9999/v1" in answer.out
     assert "intra.example,localhost,127.0.0.1,::1" in answer.out
+
+
+async def test_a_command_keeps_its_own_umask_and_core_limit(house: House) -> None:
+    script = "import os, resource; print(oct(os.umask(0)), resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    answer = await house.run("run", "--", "sh", "-c", f"exec {sys.executable} -c '{script}'")
+    umask = os.umask(0o077)
+    os.umask(umask)
+    assert umask != 0o077
+    assert answer.out.split() == [oct(umask), str(resource.getrlimit(resource.RLIMIT_CORE)[0])]
 
 
 async def test_a_shell_that_evaluates_it_reaches_the_proxy(house: House) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final, Literal
 
+from sidekey_proxy.hardening import as_found
+
 from .environment import without_secrets
 
 Way = Literal["browser", "no-browser", "device", "paste"]
@@ -182,14 +184,15 @@ def _start(argv: list[str], machine: Machine, patience: float) -> str:
     """Start a command apart from this terminal; return why it failed, or nothing."""
     program = machine.which(argv[0]) or argv[0]
     try:
-        process = subprocess.Popen(  # noqa: S603 - the person's own browser, and the URL is one argument
-            [program, *argv[1:]],
-            env=without_secrets(machine.environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with as_found():
+            process = subprocess.Popen(  # noqa: S603 - the person's own browser, and the URL is one argument
+                [program, *argv[1:]],
+                env=without_secrets(machine.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
     except OSError as error:
         return f"could not be started: {error.strerror}"
     try:

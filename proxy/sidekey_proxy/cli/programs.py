@@ -15,6 +15,7 @@ import typer
 from sidekey_auth.errors import ConfigurationError, SidekeyError
 from sidekey_proxy import logs
 from sidekey_proxy.addresses import base_url
+from sidekey_proxy.hardening import as_found
 from sidekey_proxy.place import find_place, new_client_key
 
 from .environment import SHELLS, Shell, child_environment, detect_shell, exports, proxy_variables
@@ -121,7 +122,8 @@ async def run_child(command: list[str], environment: Mapping[str, str]) -> int:
     Signals that are meant for the command are passed on to it; Ctrl-C reaches it from the terminal itself.
     """
     try:
-        child = await asyncio.create_subprocess_exec(*command, env=dict(environment))
+        with as_found():
+            child = await asyncio.create_subprocess_exec(*command, env=dict(environment))
     except FileNotFoundError:
         sys.stderr.write(f"sidekey: {command[0]}: command not found\n")
         return _NOT_FOUND
