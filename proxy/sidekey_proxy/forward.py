@@ -16,7 +16,8 @@ from sidekey_auth.errors import NoBearer, SidekeyError
 
 from . import cors, failures
 from .bearers import Bearers
-from .body import MEMORY_LIMIT, KeptBody
+from .body import kept
+from .copies import Copies
 from .exchange import ClientGone, Exchange, Headers, RequestInvalid
 from .failures import Failure, Reply
 from .guard import Answered, GuardRules, Refused, admit
@@ -40,7 +41,7 @@ class Forward:
         upstream: where they go.
         record: is told of each request that is over.
         may_carry: tells whether a bearer may go to this upstream at all.
-        replay_limit: the longest request body that is kept for a second try, in bytes.
+        copies: keeps request bodies for a second try.
         pass_organization: whether clients may choose the organization and the project.
     """
 
@@ -51,14 +52,14 @@ class Forward:
         record: Recorder,
         *,
         may_carry: Callable[[Bearer], bool] = lambda _: True,
-        replay_limit: int = MEMORY_LIMIT,
+        copies: Copies | None = None,
         pass_organization: bool = True,
     ) -> None:
         self.bearers = bearers
         self.upstream = upstream
         self.record = record
         self.may_carry = may_carry
-        self.replay_limit = replay_limit
+        self.copies = copies or Copies()
         self.pass_organization = pass_organization
         self.renewals: set[asyncio.Task[None]] = set()
 
@@ -114,7 +115,7 @@ class _Passage:
         self._exchange = exchange
         self._rules = rules
         self._started = time.monotonic()
-        self._body = KeptBody(exchange, proxy.replay_limit) if exchange.head.has_body else None
+        self._body = kept(exchange, proxy.copies) if exchange.head.has_body else None
         self._traffic = Traffic()
         self._bearer: Bearer | None = None
         self._answered = False
@@ -133,6 +134,8 @@ class _Passage:
             if isinstance(left, asyncio.CancelledError):
                 raise
         finally:
+            if self._body is not None:
+                self._body.close()
             self._proxy.record(self._account())
 
     async def _answer(self) -> None:
@@ -163,6 +166,8 @@ class _Passage:
                 answer = await self._once_more(answer, target, bearer)
             if answer.status not in _REFUSALS and self._bearer is not None:
                 self._proxy.bearers.accepted(self._bearer)
+            if self._body is not None:
+                self._body.let_go()
             await self._relay(answer)
         finally:
             answer.close()
@@ -194,7 +199,10 @@ class _Passage:
             return answer
         answer.stop_sending()  # or the copy could outgrow its limit while a bearer is fetched
         another = await self._proxy.refused(bearer)
-        if another is None or (self._body is not None and not self._body.again()):
+        if another is None:
+            return answer
+        if self._body is not None and not self._body.again():
+            self._replayed = "not-possible"
             return answer
         answer.close()
         self._replayed = "done"

@@ -19,6 +19,7 @@ from sidekey_auth.secret import Secret
 from sidekey_auth.vault import VaultDescription
 
 from .config import DEFAULT
+from .copies import Copies
 from .forward import Forward
 from .hardening import admit_profilers
 from .logs import Log
@@ -73,6 +74,7 @@ async def running(
     issuers = place.issuers()
     broker = place.broker(issuers)
     upstream = PooledUpstream(_upstream_settings(place))
+    copies = _copies(place)
     server = Server(
         place.settings,
         broker,
@@ -81,6 +83,7 @@ async def running(
             upstream,
             lines.request,
             may_carry=_carrier(place),
+            copies=copies,
             pass_organization=place.settings.pass_organization,
         ),
         client_key=client_key,
@@ -104,6 +107,7 @@ async def running(
         yield Running(server, broker)
     finally:
         async with AsyncExitStack() as stack:  # each of them, whatever becomes of the others
+            stack.callback(copies.close)
             stack.push_async_callback(issuers.close)
             stack.push_async_callback(broker.stop)
             stack.push_async_callback(upstream.close)
@@ -139,6 +143,11 @@ def _upstream_settings(place: Place) -> UpstreamSettings:
         response_timeout=chosen.response_timeout,
         idle_timeout=chosen.idle_timeout,
     )
+
+
+def _copies(place: Place) -> Copies:
+    chosen = place.settings
+    return Copies(limit=chosen.replay_limit, budget=chosen.replay_budget, folder=chosen.replay_folder)
 
 
 def _carrier(place: Place) -> Callable[[Bearer], bool]:

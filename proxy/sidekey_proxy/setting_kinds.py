@@ -109,6 +109,22 @@ def seconds(*, at_least: float) -> Kind[float]:
     return Kind(f"a number of seconds, from {at_least:g} to {_LONGEST_SECONDS}", read, _number, plain)
 
 
+_UNITS: Final = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+
+def _read_size(value: Any) -> int:
+    if isinstance(value, str) and (written := re.fullmatch(r"([0-9]{1,9}) ?([KMG]iB)", value.strip())):
+        return int(written[1]) * _UNITS[written[2]]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError
+    return value
+
+
+def _plain_size(value: int) -> int | str:
+    unit = next((unit for unit in ("GiB", "MiB", "KiB") if value and not value % _UNITS[unit]), None)
+    return f"{value // _UNITS[unit]} {unit}" if unit else value
+
+
 def _read_port(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _HIGHEST_PORT:
         raise ValueError
@@ -169,6 +185,9 @@ def _some_text(value: Any) -> str:
     return text
 
 
+SIZE: Final[Kind[int]] = Kind(
+    'a size such as "64 MiB" (KiB, MiB, GiB), or a number of bytes', _read_size, _number, _plain_size
+)
 PORT: Final[Kind[int]] = Kind("a port from 1 to 65535, or 0 for any free one", _read_port, _number, _same)
 ADDRESS: Final[Kind[Address]] = Kind(
     'addresses such as "127.0.0.1:8484" or "[::1]:8484"', _read_address, _same, str

@@ -152,6 +152,27 @@ class Settings:
             "How long a client or upstream may acknowledge nothing before it is given up, in seconds.",
         ),
     )
+    replay_limit: int = field(
+        default=64 * 1024**2,
+        metadata=_about(
+            kinds.SIZE,
+            "The longest request body of which a copy is kept, to send it again with a new key after a 401.",
+        ),
+    )
+    replay_budget: int = field(
+        default=256 * 1024**2,
+        metadata=_about(
+            kinds.SIZE,
+            "The most that all copies together may hold: of each, one MiB in memory and the rest in a file.",
+        ),
+    )
+    replay_folder: Path | None = field(
+        default=None,
+        metadata=_about(
+            kinds.PATH,
+            "Where such files, nameless and encrypted, are made. Nothing: in the system's temporary folder.",
+        ),
+    )
 
     profile: str = field(
         default=DEFAULT_PROFILE,

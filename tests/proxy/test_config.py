@@ -160,6 +160,24 @@ def test_a_list_of_one_needs_no_brackets_in_the_file(tmp_path: Path) -> None:
     assert settings.admin_listen == ()
 
 
+@pytest.mark.parametrize(
+    ("written_as", "size", "shown_as"),
+    [
+        ("64 MiB", 64 * 1024**2, "64 MiB"),
+        ("64MiB", 64 * 1024**2, "64 MiB"),
+        ("2048 KiB", 2 * 1024**2, "2 MiB"),
+        ("1 GiB", 1024**3, "1 GiB"),
+        ("1000", 1000, 1000),
+        ("0", 0, 0),
+    ],
+)
+def test_a_size_is_written_with_its_unit_or_in_bytes(written_as: str, size: int, shown_as: object) -> None:
+    settings = load({"SIDEKEY_REPLAY_LIMIT": written_as}).settings
+
+    assert settings.replay_limit == size
+    assert SETTINGS["replay_limit"].kind.plain(size) == shown_as
+
+
 @pytest.mark.parametrize("word", ["false", "No", "OFF", "0"])
 def test_a_boolean_variable_takes_the_usual_words(word: str) -> None:
     assert load({"SIDEKEY_CLIENT_KEY_REQUIRED": word}).settings.client_key_required is False
@@ -241,6 +259,13 @@ def test_an_origin_is_kept_as_browsers_write_it(tmp_path: Path) -> None:
         ("drain_timeout = inf", "drain_timeout"),
         ('drain_timeout = "5"', "drain_timeout"),
         ("connect_timeout = 0", "connect_timeout"),
+        ('replay_limit = "64 MB"', "replay_limit"),
+        ('replay_limit = "1.5 GiB"', "replay_limit"),
+        ('replay_limit = "-1 KiB"', "replay_limit"),
+        ('replay_limit = ""', "replay_limit"),
+        ("replay_limit = -1", "replay_limit"),
+        ("replay_limit = 1.5", "replay_limit"),
+        ("replay_limit = true", "replay_limit"),
         ("listen = []", "listen"),
         ("listen = true", "listen"),
         ("callback_ports = [true]", "callback_ports"),

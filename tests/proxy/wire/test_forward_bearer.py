@@ -7,6 +7,7 @@ import json
 
 from raw_http import PATIENCE, Stack, Wire, answer, data_path, until
 from sidekey_auth.errors import NoBearer, VaultUnreadable
+from sidekey_proxy.copies import Copies
 
 OLD, NEW = "sk-upstream-key-number-one", "sk-upstream-key-number-two"
 REFUSAL = answer(
@@ -72,7 +73,7 @@ async def test_a_second_refusal_is_upstreams_own_answer() -> None:
 
 
 async def test_a_body_that_was_too_long_to_keep_is_not_repeated_but_the_refusal_is_told() -> None:
-    async with data_path(OLD, NEW, forward={"replay_limit": 10}) as stack:
+    async with data_path(OLD, NEW, forward={"copies": Copies(limit=10)}) as stack:
         client, origin = await _first_try(
             stack, stack.head("POST", "/v1/files", "Content-Length: 11") + b"x" * 11
         )
@@ -107,7 +108,7 @@ async def test_a_refusal_before_the_body_is_there_replays_what_came_and_streams_
 
 async def test_a_client_that_sends_on_while_a_bearer_is_fetched_does_not_spoil_the_replay() -> None:
     """The copy would outgrow its limit; what comes after the refusal is streamed the second time."""
-    async with data_path(OLD, NEW, forward={"replay_limit": 1000}) as stack:
+    async with data_path(OLD, NEW, forward={"copies": Copies(limit=1000)}) as stack:
         stack.bearers.gate.clear()
         client, origin = await _first_try(
             stack, stack.head("POST", "/v1/responses", "Content-Length: 3000") + b"a" * 900
@@ -204,7 +205,7 @@ async def test_a_bearer_that_must_not_go_there_does_not() -> None:
 
 
 async def test_a_client_that_leaves_does_not_end_the_renewal_for_later_requests() -> None:
-    async with data_path(OLD, NEW, forward={"replay_limit": 1}) as stack:
+    async with data_path(OLD, NEW, forward={"copies": Copies(limit=1)}) as stack:
         stack.bearers.gate.clear()
         client, origin = await _first_try(stack, stack.head("POST", "/v1/x", "Content-Length: 2") + b"{}")
         await origin.message()

@@ -15,6 +15,7 @@ import trustme
 from raw_http import PATIENCE, Origin, Wire, answer, until
 from sidekey_auth.errors import ConfigurationError
 from sidekey_proxy.body import KeptBody
+from sidekey_proxy.copies import Copies
 from sidekey_proxy.upstream import UpstreamCut, UpstreamRequest, UpstreamUnreachable
 from sidekey_proxy.upstream_answer import Answer
 from sidekey_proxy.upstream_pool import PooledUpstream, UpstreamSettings
@@ -22,6 +23,7 @@ from sidekey_proxy.upstream_request import request_bytes
 from sidekey_proxy.upstream_rules import parse_base
 
 GET = UpstreamRequest("GET", "/models", ())
+COPIES = Copies()
 
 
 class Here:
@@ -39,7 +41,7 @@ class Here:
 
 def post(data: bytes = b"{}", method: str = "POST") -> UpstreamRequest:
     length = ((b"Content-Length", b"%d" % len(data)),)
-    return UpstreamRequest(method, "/responses", length, KeptBody(Here(data)))
+    return UpstreamRequest(method, "/responses", length, KeptBody(Here(data), COPIES))
 
 
 @contextlib.asynccontextmanager
