@@ -58,7 +58,16 @@ class ClientGone(Exception):
 
 
 class RequestInvalid(Exception):
-    """The request's body is not framed as HTTP demands; the text says how."""
+    """The request's body is not as it must be; the text says how.
+
+    Args:
+        message: what is wrong with it.
+        status: the status code that answers it.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ByteSource(Protocol):

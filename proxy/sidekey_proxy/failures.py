@@ -122,6 +122,32 @@ def upstream_failed(error: UpstreamError) -> Failure:
     return Failure(502, "sidekey_upstream_unreachable", why, _SERVER)
 
 
+def too_busy(what: str) -> Failure:
+    """Answer that there are as many connections or requests as there may be.
+
+    Args:
+        what: ``connections`` or ``requests``.
+    """
+    return Failure(
+        503,
+        "sidekey_too_busy",
+        f"sidekey has as many {what} open as its setting max_{what} allows.",
+        _SERVER,
+        ((b"retry-after", b"1"),),
+    )
+
+
+def too_many_connections() -> Failure:
+    """Answer that this client has as many connections as one may have (RFC 6585 section 4)."""
+    return Failure(
+        429,
+        "sidekey_too_many_connections",
+        "This client has as many connections open as sidekey's setting max_connections_per_client allows.",
+        "rate_limit_error",
+        ((b"retry-after", b"1"),),
+    )
+
+
 def internal() -> Failure:
     """Answer that sidekey itself failed; its log says why."""
     return Failure(500, "sidekey_internal_error", "sidekey failed on this request: see its log.", _SERVER)

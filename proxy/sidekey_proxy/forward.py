@@ -150,7 +150,7 @@ class _Passage:
         except UpstreamError as error:
             await self._fail(failures.upstream_failed(error))
         except RequestInvalid as error:
-            await self._fail(failures.bad_request(str(error)))
+            await self._fail(failures.bad_request(str(error), error.status))
         except ClientGone:
             raise
         except Exception:

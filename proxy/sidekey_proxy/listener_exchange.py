@@ -1,4 +1,4 @@
-"""One request and its answer on an aiohttp connection (``exchange.Exchange``); see ``listener.py``."""
+"""One request and its answer on a client's connection (``exchange.Exchange``)."""
 
 from __future__ import annotations
 
@@ -6,80 +6,223 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-
+from .chunked import ChunkedReader
 from .exchange import ClientGone, Headers, RequestHead, RequestInvalid, first
-from .failures import Failure
-from .framing import Framing, bodiless
-from .listener_tunnel import ClientTunnel
+from .framing import BadFraming, Framing, bodiless
+from .response_head import CONTINUE, head_bytes, switching_bytes
 
-_WRITTEN_TOGETHER = 64 * 1024
+if TYPE_CHECKING:
+    from .listener import ListenerSettings
+    from .listener_connection import Connection
+    from .listener_tunnel import ClientTunnel
+
+_WRITTEN_TOGETHER: Final = 64 * 1024
 """Bytes of an answer that may wait for the end of the event loop's turn, to be written in one go."""
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class ServedExchange:
-    """A request that aiohttp has parsed the head of.
+    """A request whose head has come, and its answer.
 
     Args:
-        request: as aiohttp sees it.
-        closing: tells whether connections are to be closed after their present request.
+        connection: where it came from.
+        head: its head.
+        settings: how clients are treated.
+        framing: what ends its body.
+        length: bytes of the body, where its Content-Length does.
+        keep_alive: the client would like to send another request afterwards.
+
+    Attributes:
+        received: bytes of the body that have come.
+        receiving: whether some of the body is still to come.
+        fault: why the body will not come to its end.
+        answered: whether the answer is out, all of it.
+        continue_wanted: the client waits for a 100 before it sends its body.
+        task: what serves it.
+        tunnel: what the connection was handed over to.
+        waiting: bytes of the body that have come and that nobody has read.
     """
 
-    def __init__(self, request: web.BaseRequest, closing: Callable[[], bool]) -> None:
-        message = request._message  # noqa: SLF001 - its public name is deprecated
-        expects = first(message.raw_headers, b"expect") or b""
-        self.head = RequestHead(
-            method=message.method,
-            target=message.path,
-            headers=message.raw_headers,
-            client=_client_of(request),
-            version=f"{message.version.major}.{message.version.minor}",
-            has_body=bool(message.chunked) or not request.content.at_eof(),
-            websocket=bool(message.upgrade) and _asks_for_websocket(message.raw_headers),
-        )
-        self._request = request
-        self._protocol = request.protocol
-        self._content = request.content
-        self._task = asyncio.current_task()
-        self._loop = asyncio.get_running_loop()
-        self._closing = closing
-        self._keep_alive = not message.should_close
-        self._continue_wanted = expects.lower() == b"100-continue" and self.head.version != "1.0"
-        self._framing = Framing.NONE
-        self._left = 0
+    __slots__ = (
+        "_answer_framing",
+        "_begun",
+        "_chunks",
+        "_connection",
+        "_flush_soon",
+        "_gone",
+        "_keep_alive",
+        "_left",
+        "_left_to_send",
+        "_pieces",
+        "_settings",
+        "_unsent",
+        "_unsent_size",
+        "_waiter",
+        "answered",
+        "continue_wanted",
+        "fault",
+        "head",
+        "received",
+        "receiving",
+        "task",
+        "tunnel",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        head: RequestHead,
+        settings: ListenerSettings,
+        *,
+        framing: Framing,
+        length: int,
+        keep_alive: bool,
+    ) -> None:
+        self.head = head
+        self.task: asyncio.Task[None] | None = None
+        self.tunnel: ClientTunnel | None = None
+        self.continue_wanted = False
+        self._connection = connection
+        self._settings = settings
+        self._keep_alive = keep_alive
+        # the request's body
+        self.receiving = head.has_body
+        self._chunks = ChunkedReader() if framing is Framing.CHUNKS else None
+        self._left = length
+        self.received = 0
+        self._pieces: list[bytes] = []
+        self.waiting = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self.fault: RequestInvalid | None = None
+        # the answer
+        self.answered = self._begun = self._gone = False
+        self._answer_framing = Framing.NONE
+        self._left_to_send = 0
         self._unsent: list[bytes] = []
         self._unsent_size = 0
         self._flush_soon: asyncio.Handle | None = None
-        self._begun = self._whole = self._gone = self._broken = False
-        self._tunnel: ClientTunnel | None = None
 
-    # --- the request ----------------------------------------------------------------------------------
+    # --- the request: the connection's side -----------------------------------------------------------
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes of the body, and return what is behind its end."""
+        if not self.receiving or not data:
+            return b"" if self.fault else data
+        rest = self._take_chunks(data) if self._chunks is not None else self._take_length(data)
+        if self.waiting > self._settings.read_buffer and self.receiving:
+            self._connection.hold()
+        self._wake()
+        return rest
+
+    def _take_length(self, data: bytes) -> bytes:
+        piece, rest = (data, b"") if len(data) <= self._left else (data[: self._left], data[self._left :])
+        self._left -= len(piece)
+        self.received += len(piece)
+        self.receiving = self._left > 0
+        self._pieces.append(piece)
+        self.waiting += len(piece)
+        return rest
+
+    def _take_chunks(self, data: bytes) -> bytes:
+        chunks = self._chunks
+        assert chunks is not None  # noqa: S101 - it is what brought us here
+        try:
+            piece = chunks.feed(data)
+        except BadFraming as fault:
+            self._break(RequestInvalid(f"The request's body is not framed as HTTP demands: {fault}"))
+            return b""
+        self.received += len(piece)
+        if self._settings.body_limit and self.received > self._settings.body_limit:
+            limit = self._settings.body_limit
+            self._break(RequestInvalid(f"The request's body is longer than {limit} bytes", 413))
+            return b""
+        if piece:
+            self._pieces.append(piece)
+            self.waiting += len(piece)
+        if not chunks.ended:
+            return b""
+        self.receiving = False
+        self._chunks = None
+        return chunks.rest
+
+    def body_is_late(self) -> None:
+        """Take note that the body has paused for too long."""
+        self._break(RequestInvalid("The request's body came too slowly", 408))
+
+    def _break(self, fault: RequestInvalid) -> None:
+        self.fault = fault
+        self._pieces.clear()
+        self.waiting = 0
+        self._wake()
+
+    def client_ended(self) -> None:
+        """Take note that the client has closed its side, or all of it."""
+        if not self._gone and not self.answered:
+            self._gone = True
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Cancel the task that serves this exchange."""
+        if self.task is not None:
+            self.task.cancel()
+
+    @property
+    def held(self) -> bool:
+        """Whether the client is kept from sending on."""
+        return self._connection.held
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection can serve another request now."""
+        return self._keep_alive and not self.receiving
+
+    # --- the request: the reader's side ---------------------------------------------------------------
 
     def whole(self) -> bytes | None:
         """Return the whole body if it has already arrived, and None if some of it is still to come."""
-        if not self._content.is_eof() or self._broken or self._content.exception() is not None:
+        if self.receiving or self.fault is not None:
             return None
-        return self._content.read_nowait(-1)
+        return self._take()
 
     async def read(self) -> bytes:
         """Return the next bytes of the body as soon as there are any, or ``b""`` at the end."""
-        if self._continue_wanted and not self._begun:
-            self._continue_wanted = False
-            self._write(_CONTINUE)
+        if not self._pieces and self.receiving and self.fault is None:
+            self._ask_for_the_body()
+            await self._more()
+        if self.fault is not None:
+            raise self.fault
+        return self._take()
+
+    def _ask_for_the_body(self) -> None:
+        if self.continue_wanted and not self._begun and not self.received:
+            self._write(CONTINUE)
             self._flush()
+        self.continue_wanted = False
+
+    async def _more(self) -> None:
+        connection = self._connection
+        connection.expect_within(self._settings.body_timeout)
+        self._waiter = asyncio.get_running_loop().create_future()
         try:
-            data = await self._content.readany()
-        except (OSError, RuntimeError) as error:
-            raise ClientGone from error
-        if not data and self._broken:
-            raise RequestInvalid("The request's body is not framed as HTTP demands")
+            await self._waiter
+        finally:
+            self._waiter = None
+            connection.deadline = float("inf")
+
+    def _take(self) -> bytes:
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self.waiting = 0
+        self._connection.go_on()
         return data
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     # --- the answer -----------------------------------------------------------------------------------
 
@@ -88,49 +231,61 @@ class ServedExchange:
     ) -> None:
         """Send the response's head; see ``Exchange.send_head``."""
         self._begun = True
-        self._framing = self._frame(status, headers, until_close=until_close)
-        if self._framing is Framing.LENGTH:
-            self._left = int(first(headers, b"content-length") or 0)
+        framing = self._answer_framing = self._frame(status, headers, until_close=until_close)
+        if framing is Framing.LENGTH:
+            self._left_to_send = int(first(headers, b"content-length") or 0)
         self._keep_alive = self._keeps_alive()
-        self._write(
-            head_bytes(self.head.version, status, reason, headers, self._framing, keep=self._keep_alive)
-        )
+        self._write(head_bytes(self.head.version, status, reason, headers, framing, keep=self._keep_alive))
 
     async def send_chunk(self, data: bytes) -> None:
         """Send a piece of the body at once; waits while the client does not read."""
-        if not data or self._framing is Framing.NONE:
+        if not data or self._answer_framing is Framing.NONE:
             return
-        if self._framing is Framing.CHUNKS:
+        if self._answer_framing is Framing.CHUNKS:
             self._write(b"%x\r\n%b\r\n" % (len(data), data))
         else:
-            if self._framing is Framing.LENGTH:
-                self._left -= len(data)
+            if self._answer_framing is Framing.LENGTH:
+                self._left_to_send -= len(data)
             self._write(data)
         if self._unsent_size > _WRITTEN_TOGETHER:
             self._flush()
-        await self._room()
+        room = self._connection.room
+        if room is not None:
+            await room
+        if self._connection.transport is None:
+            raise ClientGone
 
     async def finish(self) -> None:
         """End the response as a whole one."""
-        if self._left:
+        if self._left_to_send:
             self.cut()
             return
-        if self._framing is Framing.CHUNKS:
+        if self._answer_framing is Framing.CHUNKS:
             self._write(b"0\r\n\r\n")
         self._flush()
-        self._whole = True
+        self.answered = True
 
     def cut(self) -> None:
         """Close the connection so that the client sees a cut response, never a whole one."""
-        transport = self._request.transport
+        transport = self._connection.transport
         self._keep_alive = False
-        if transport is None or self._whole:
+        if transport is None or self.answered:
             return
         self._flush()
-        if self._framing is Framing.CLOSE or self._gone or not self._begun:
+        if self._answer_framing is Framing.CLOSE or self._gone or not self._begun:
             reset(transport)
         else:
             transport.close()
+
+    async def switch(self, headers: Headers) -> ClientTunnel:
+        """Answer 101 with these headers and hand the connection over (RFC 9110 section 7.8)."""
+        self._begun = True
+        self._keep_alive = False
+        self._write(switching_bytes(headers))
+        self._flush()
+        self.answered = True
+        self.tunnel = self._connection.switch()
+        return self.tunnel
 
     def _frame(self, status: int, headers: Headers, *, until_close: bool) -> Framing:
         if bodiless(self.head.method, status):
@@ -141,137 +296,27 @@ class ServedExchange:
 
     def _keeps_alive(self) -> bool:
         """Tell whether the connection can serve another request: not while this one's is still to come."""
-        wanted = self._keep_alive and self._framing is not Framing.CLOSE and not self._closing()
-        return wanted and self._content.is_eof() and not self._broken
+        wanted = self._keep_alive and self._answer_framing is not Framing.CLOSE
+        return wanted and not self.receiving and not self._connection.draining
 
     def _write(self, data: bytes) -> None:
         """Send bytes before this turn of the event loop is over, together with what else there is by then."""
-        if self._gone:
+        if self._gone or self._connection.transport is None:
             raise ClientGone
         self._unsent.append(data)
         self._unsent_size += len(data)
         if self._flush_soon is None:
-            self._flush_soon = self._loop.call_soon(self._flush)
+            self._flush_soon = asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         if self._flush_soon is not None:
             self._flush_soon.cancel()
             self._flush_soon = None
-        transport = self._request.transport
+        transport = self._connection.transport
         if self._unsent and transport is not None and not transport.is_closing():
             transport.write(self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent))
         self._unsent.clear()
         self._unsent_size = 0
-
-    async def _room(self) -> None:
-        if self._protocol.writing_paused:
-            try:
-                await self._request.writer.drain()
-            except OSError as error:
-                raise ClientGone from error
-        if self._request.transport is None:
-            raise ClientGone
-
-    # --- the connection -------------------------------------------------------------------------------
-
-    async def switch(self, headers: Headers) -> ClientTunnel:
-        """Answer 101 with these headers and hand the connection over (RFC 9110 section 7.8)."""
-        self._begun = self._whole = True
-        self._keep_alive = False
-        lines = [b"HTTP/1.1 101 Switching Protocols", b"Connection: Upgrade", b"Upgrade: websocket"]
-        lines += [name + b": " + value for name, value in headers]
-        self._write(b"\r\n".join(lines) + b"\r\n\r\n")
-        self._flush()
-        transport = self._request.transport
-        if transport is None:
-            raise ClientGone
-        self._tunnel = ClientTunnel(transport, self._request.writer)
-        self._protocol.set_parser(self._tunnel)  # type: ignore[arg-type]  # it needs feed_data and feed_eof
-        return self._tunnel
-
-    def body_broken(self) -> None:
-        """Take note that the body was not framed as it should be, if it had not come to its end."""
-        if not self._content.is_eof():
-            self._broken = True
-            self._content.feed_eof()
-
-    def client_ended(self) -> None:
-        """Take note that the client has closed its side, or all of it."""
-        if self._tunnel is not None:
-            self._tunnel.feed_eof()
-            return
-        if self._gone or self._whole:
-            return
-        self._gone = True
-        self.abandon()
-
-    def abandon(self) -> None:
-        """Cancel the task that serves this exchange."""
-        if self._task is not None:
-            self._task.cancel()
-
-    def answered(self) -> Answered:
-        """Return what aiohttp is told when all has been written."""
-        return _KEPT if self._keep_alive and self._whole else _CLOSED
-
-
-class Answered(web.StreamResponse):
-    """What aiohttp takes for a response: nothing is added to what has been written.
-
-    Args:
-        failure: what is still to be written, after which the connection closes.
-        keep_alive: whether the connection serves another request.
-    """
-
-    def __init__(self, failure: Failure | None = None, *, keep_alive: bool = False) -> None:
-        super().__init__()
-        self._keeps = keep_alive
-        self._failure = failure
-
-    @property
-    def keep_alive(self) -> bool | None:
-        """Whether the connection serves another request."""
-        return self._keeps
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write the failure, if there is one."""
-        failure, transport = self._failure, request.transport
-        if failure is not None and transport is not None:
-            framing = Framing.LENGTH
-            head = head_bytes("1.1", failure.status, failure.reason, failure.headers(), framing, keep=False)
-            transport.write(head + failure.body())
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Do nothing: the end has been written."""
-
-
-_KEPT = Answered(keep_alive=True)
-_CLOSED = Answered()
-
-
-def head_bytes(
-    version: str, status: int, reason: str, headers: Headers, framing: Framing, *, keep: bool
-) -> bytes:
-    """Return an answer's head as it goes on the wire (RFC 9112 section 4). Pure.
-
-    Args:
-        version: the request's.
-        status: the status code.
-        reason: its phrase.
-        headers: all but framing and Connection.
-        framing: what ends the body.
-        keep: whether the connection serves another request.
-    """
-    lines = [f"HTTP/1.1 {status} {reason}".encode("latin-1")]
-    lines += [name + b": " + value for name, value in headers]
-    if framing is Framing.CHUNKS:
-        lines.append(b"Transfer-Encoding: chunked")
-    if not keep:
-        lines.append(b"Connection: close")
-    elif version == "1.0":
-        lines.append(b"Connection: keep-alive")
-    return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 def reset(transport: asyncio.Transport) -> None:
@@ -281,15 +326,3 @@ def reset(transport: asyncio.Transport) -> None:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
-
-
-def _client_of(request: web.BaseRequest) -> str:
-    transport = request.transport
-    peer = transport.get_extra_info("peername") if transport is not None else None
-    if isinstance(peer, tuple):
-        return str(peer[0])
-    return str(peer) if peer else "unix"
-
-
-def _asks_for_websocket(headers: Headers) -> bool:
-    return (first(headers, b"upgrade") or b"").lower() == b"websocket"

@@ -1,43 +1,43 @@
-"""A client's connection after a 101; see ``listener.py``."""
+"""A client's connection after a 101 (``exchange.Tunnel``)."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from typing import TYPE_CHECKING, Final
 
-from aiohttp.abc import AbstractStreamWriter
+if TYPE_CHECKING:
+    from .listener_connection import Connection
 
-_HIGH_WATER = 64 * 1024
+_HIGH_WATER: Final = 64 * 1024
 """Bytes from the client that may wait to be read; one more read of the socket may come on top."""
 
 
 class ClientTunnel:
-    """Bytes both ways (``exchange.Tunnel``); aiohttp feeds it as it feeds its own WebSocket parser.
+    """Bytes both ways.
 
     Args:
-        transport: the connection.
-        writer: aiohttp's writer on it, which knows when the client does not read.
+        connection: the client's; it feeds what comes in.
+
+    Attributes:
+        waiting: bytes from the client that nobody has read.
     """
 
-    def __init__(self, transport: asyncio.Transport, writer: AbstractStreamWriter) -> None:
-        self._transport = transport
-        self._writer = writer
+    __slots__ = ("_connection", "_ended", "_pieces", "_waiter", "waiting")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._pieces: list[bytes] = []
-        self._size = 0
-        self._held = False
+        self.waiting = 0
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
 
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Take bytes from the client; the answer says that more may come."""
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the client."""
         self._pieces.append(data)
-        self._size += len(data)
-        if self._size > _HIGH_WATER and not self._held:
-            self._held = True
-            with contextlib.suppress(RuntimeError):  # uvloop's, where it is closed
-                self._transport.pause_reading()
+        self.waiting += len(data)
+        if self.waiting > _HIGH_WATER:
+            self._connection.hold()
         self._wake()
-        return False, b""
 
     def feed_eof(self) -> None:
         """Take note that the client has ended."""
@@ -52,31 +52,31 @@ class ClientTunnel:
                 await self._waiter
             finally:
                 self._waiter = None
-        data = b"".join(self._pieces)
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
-        self._size = 0
-        if self._held:
-            self._held = False
-            with contextlib.suppress(RuntimeError):  # the same
-                self._transport.resume_reading()
+        self.waiting = 0
+        self._connection.go_on()
         return data
 
     async def write(self, data: bytes) -> None:
         """Send bytes; waits while the client does not read."""
-        if self._transport.is_closing():
+        transport = self._connection.transport
+        if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
-        self._transport.write(data)
-        await self._writer.drain()
+        transport.write(data)
+        if self._connection.room is not None:
+            await self._connection.room
 
     def end(self) -> None:
         """Close once everything that was written is delivered."""
         self.feed_eof()
-        self._transport.close()
+        if self._connection.transport is not None:
+            self._connection.transport.close()
 
     def cut(self) -> None:
         """Close at once."""
         self.feed_eof()
-        self._transport.abort()
+        self._connection.abort()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

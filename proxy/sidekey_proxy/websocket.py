@@ -44,13 +44,12 @@ async def join(client: Tunnel, upstream: Tunnel, traffic: Traffic) -> None:
         async with asyncio.TaskGroup() as both:
             both.create_task(_pass_on(client, upstream, sent_up))
             both.create_task(_pass_on(upstream, client, sent_down))
-    except* ConnectionError:
+    except BaseException as error:
         client.cut()
         upstream.cut()
-    except* asyncio.CancelledError:
-        client.cut()
-        upstream.cut()
-        raise
+        # Not with except*: a cancellation would leave it inside a group, and nobody would take it for one.
+        if not (isinstance(error, ExceptionGroup) and error.split(ConnectionError)[1] is None):
+            raise
 
 
 async def _pass_on(source: Tunnel, sink: Tunnel, count: Callable[[int], None]) -> None:

@@ -118,7 +118,7 @@ async def test_a_client_that_sends_on_while_a_bearer_is_fetched_does_not_spoil_t
         await origin.send(REFUSAL)
         await until(lambda: len(stack.bearers.refusals) == 1)
         await client.send(b"b" * 2100)
-        await until(lambda: stack.exchanges[0]._content.total_bytes == 3000)
+        await until(lambda: stack.exchanges[0].received == 3000)
         stack.bearers.gate.set()
         second = await stack.origin.accept()
         assert (await second.message()).body == b"a" * 900 + b"b" * 2100

@@ -311,8 +311,8 @@ async def test_64_mebibytes_up_pass_through_small_buffers() -> None:
         client, origin = await exchange_with(stack, f"Content-Length: {total}", method="POST")
         sending = asyncio.create_task(client.send(b"x" * total))
         exchange = stack.exchanges[0]
-        await until(lambda: exchange._content._size > 0 and exchange._protocol._reading_paused)
-        assert exchange._content._size < MEBIBYTE
+        await until(lambda: exchange.waiting > 0 and exchange.held)
+        assert exchange.waiting < MEBIBYTE
         assert not sending.done()
         assert len(await origin.exactly(total)) == total
         await sending

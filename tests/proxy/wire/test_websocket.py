@@ -191,8 +191,8 @@ async def test_an_end_that_does_not_read_holds_the_other() -> None:
         total = 32 * 1024 * 1024
         sending = asyncio.create_task(client.send(b"x" * total))
         exchange = stack.exchanges[0]
-        await until(lambda: exchange._tunnel._held)
-        assert exchange._tunnel._size < HIGH_WATER + 512 * 1024
+        await until(lambda: exchange.held)
+        assert exchange.tunnel.waiting < HIGH_WATER + 512 * 1024
         assert not sending.done()
         assert len(await origin.exactly(total)) == total
         await sending
@@ -210,6 +210,7 @@ async def test_draining_cuts_tunnels_that_stay() -> None:
         assert await stack.listener.drain(0.01) == 1
         await client.ended()
         await origin.ended()
+        assert (await stack.record()).ending == "gone"
 
 
 async def test_no_time_limit_of_ours_ends_a_silent_tunnel() -> None:

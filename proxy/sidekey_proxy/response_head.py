@@ -1,0 +1,51 @@
+"""An answer's head as it goes on the wire: RFC 9112 section 4. Pure."""
+
+from __future__ import annotations
+
+from .exchange import Headers
+from .failures import Failure
+from .framing import Framing
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def head_bytes(
+    version: str, status: int, reason: str, headers: Headers, framing: Framing, *, keep: bool
+) -> bytes:
+    """Return an answer's head.
+
+    Args:
+        version: the request's.
+        status: the status code.
+        reason: its phrase.
+        headers: all but framing and Connection.
+        framing: what ends the body.
+        keep: whether the connection serves another request.
+    """
+    lines = [f"HTTP/1.1 {status} {reason}".encode("latin-1")]
+    lines += [name + b": " + value for name, value in headers]
+    if framing is Framing.CHUNKS:
+        lines.append(b"Transfer-Encoding: chunked")
+    if not keep:
+        lines.append(b"Connection: close")
+    elif version == "1.0":
+        lines.append(b"Connection: keep-alive")
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def switching_bytes(headers: Headers) -> bytes:
+    """Return the head that switches to WebSocket (RFC 9110 section 15.2.2).
+
+    Args:
+        headers: all but Connection and Upgrade.
+    """
+    lines = [b"HTTP/1.1 101 Switching Protocols", b"Connection: Upgrade", b"Upgrade: websocket"]
+    lines += [name + b": " + value for name, value in headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def failure_bytes(failure: Failure) -> bytes:
+    """Return a whole answer with a failure, after which the connection closes."""
+    headers, framing = failure.headers(), Framing.LENGTH
+    head = head_bytes("1.1", failure.status, failure.reason, headers, framing, keep=False)
+    return head + failure.body()
