@@ -38,6 +38,11 @@ class Address:
         ip = ip_address(self.host)
         return ip is not None and ip.is_unspecified
 
+    @property
+    def is_clear_text(self) -> bool:
+        """Whether client keys travel over a network as they are."""
+        return not self.is_loopback
+
 
 def parse_address(text: str) -> Address:
     """Return the address that ``HOST:PORT``, ``[::1]:PORT`` or a port alone (then on loopback) names.

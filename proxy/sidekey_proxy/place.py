@@ -131,7 +131,14 @@ class Place:
         """Return how the profile stands, as a broker that has read the vault sees it."""
         description = await self.vault.describe()
         now = SystemClock().wall()
-        return report(broker.credential, broker.standing(), description, now=now, sandbox=self.sandbox)
+        return report(
+            broker.credential,
+            broker.standing(),
+            description,
+            now=now,
+            sandbox=self.sandbox,
+            clear_text=tuple(str(address) for address in self.settings.listen if address.is_clear_text),
+        )
 
 
 def find_place(

@@ -178,7 +178,7 @@ class Server:
         }
 
     def _exposed(self) -> list[Address]:
-        return [address for address in self.addresses.listen if not address.is_loopback]
+        return [address for address in self.addresses.listen if address.is_clear_text]
 
     def _check_loop(self) -> None:
         """Look again at what the settings could not know: free ports, and `::1` beside the default."""

@@ -73,7 +73,7 @@ async def running(
     description = await place.vault.describe()
     issuers = place.issuers()
     broker = place.broker(issuers)
-    upstream = PooledUpstream(_upstream_settings(place))
+    upstream = PooledUpstream(upstream_settings(place))
     copies = _copies(place)
     server = Server(
         place.settings,
@@ -134,7 +134,8 @@ async def until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
         await at_work
 
 
-def _upstream_settings(place: Place) -> UpstreamSettings:
+def upstream_settings(place: Place) -> UpstreamSettings:
+    """Return how a place's upstream is reached."""
     chosen = place.settings
     return UpstreamSettings(
         base=parse_base(chosen.upstream),

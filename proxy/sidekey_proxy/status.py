@@ -32,6 +32,7 @@ class StatusReport:
         last_refresh: when the tokens were last obtained, or None.
         vault, sealed_by: where the vault is and what seals it.
         sandbox: it is the sandbox's, not a real credential.
+        clear_text_listeners: where clients connect from other machines without TLS.
     """
 
     profile: str
@@ -54,6 +55,7 @@ class StatusReport:
     vault: str
     sealed_by: str
     sandbox: bool
+    clear_text_listeners: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-able values, times in ISO 8601 (UTC)."""
@@ -78,12 +80,19 @@ class StatusReport:
             ("Last refresh", _moment(self.last_refresh)),
             ("Vault", self.vault),
             ("Sealed by", self.sealed_by),
+            ("In the clear", _clear_text(self.clear_text_listeners)),
         ]
         return [(label, value) for label, value in rows if value]
 
 
 def report(
-    credential: Credential, standing: Standing, vault: VaultDescription, *, now: float, sandbox: bool
+    credential: Credential,
+    standing: Standing,
+    vault: VaultDescription,
+    *,
+    now: float,
+    sandbox: bool,
+    clear_text: tuple[str, ...] = (),
 ) -> StatusReport:
     """Return the report.
 
@@ -93,6 +102,7 @@ def report(
         vault: where it is kept.
         now: Unix time in seconds.
         sandbox: whether it is the sandbox's.
+        clear_text: where clients connect from other machines without TLS.
     """
     claims = _claims(credential)
     expires = datetime.fromtimestamp(claims.exp, UTC) if claims and claims.exp is not None else None
@@ -117,6 +127,7 @@ def report(
         vault=vault.where,
         sealed_by=vault.sealed_by,
         sandbox=sandbox,
+        clear_text_listeners=clear_text,
     )
 
 
@@ -127,6 +138,12 @@ def _claims(credential: Credential) -> Claims | None:
         return read_claims(credential.id_token)
     except IdTokenInvalid:
         return None
+
+
+def _clear_text(listeners: tuple[str, ...]) -> str:
+    if not listeners:
+        return ""
+    return f"client keys, at {', '.join(listeners)}: other machines can reach it without TLS"
 
 
 def _ending(last_four: str | None) -> str:

@@ -20,6 +20,7 @@ COMMANDS = {
     "refresh": "--profile --sandbox --config",
     "mode": "chatgpt|api_key --profile --sandbox --config",
     "status": "--json --profile --sandbox --config",
+    "doctor": "--json --profile --sandbox --config",
     "env": "--shell --listen --profile --sandbox --config",
     "run": "COMMAND --profile --sandbox --config",
     "demo": "--listen --admin-listen --profile --sandbox",

@@ -27,6 +27,8 @@ from .unbroken import unbroken
 
 LOOK_EVERY: Final = 0.25
 _CLIENT_KEY: Final = "client_key"
+_NO_VAULT: Final = "none"
+"""An id that no vault has: asking for its seal tells whether the seal's source works."""
 
 
 def open_vault(environ: Mapping[str, str]) -> FileVault:
@@ -132,6 +134,22 @@ class FileVault:
         await self._sealed.establish()
         for address in await asyncio.to_thread(self._folder.documents):
             await self._sealed.read(address)
+
+    async def examine(self) -> bool:
+        """Look at a vault and its seal as ``check`` does, make none, and tell whether there is one.
+
+        Raises:
+            VaultUnwritable, VaultExposed, VaultUnreadable, WrongSeal, SealError: as ``check``.
+        """
+        await asyncio.to_thread(self._folder.look)
+        identity = await asyncio.to_thread(self._folder.identity)
+        await self._source.read(identity or _NO_VAULT)
+        if identity is None:
+            return False
+        await unbroken(self._folder.check_writable)
+        for address in await asyncio.to_thread(self._folder.documents):
+            await self._sealed.read(address)
+        return True
 
     async def rotate(self) -> Rotation:
         """Seal everything anew with a new seal or, where a person keeps it, with the first of its keys.

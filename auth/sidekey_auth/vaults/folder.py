@@ -66,6 +66,20 @@ class VaultFolder:
         for folder in (self._profiles, self._locks):
             make_private_folder(folder)
 
+    def look(self) -> None:
+        """Find what ``make`` would: look at the folders that are there, and where the first would be made.
+
+        Raises:
+            VaultUnreadable, VaultUnwritable, VaultExposed: the place is no good.
+        """
+        if folder_is_there(self.path, through_link=True):
+            for folder in (self._profiles, self._locks):
+                folder_is_there(folder)
+            return
+        nearest = next(parent for parent in self.path.parents if os.path.lexists(parent))
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise unwritable(self.path, OSError(errno.EACCES, "", str(nearest)))
+
     def place(self, address: Address) -> Path:
         """Return the path of a document."""
         if address.kind == "credential":

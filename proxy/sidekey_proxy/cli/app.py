@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "refresh": ("login", "refresh"),
     "mode": ("login", "mode"),
     "status": ("status", "status"),
+    "doctor": ("doctor", "doctor"),
     "env": ("programs", "env"),
     "run": ("programs", "run_command"),
     "demo": ("demo", "demo"),

@@ -1,0 +1,1 @@
+"""What could be a person's problem, looked for: ``findings.py`` judges, ``examine.py`` looks."""
