@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from canary import Canary
 
@@ -46,6 +47,7 @@ def canary(
     monkeypatch.setenv("TMPDIR", str(scratch))
     monkeypatch.setenv("SIDEKEY_HOME", str(tmp_path / "sidekey"))
     monkeypatch.setattr(tempfile, "tempdir", None)
+    structlog.reset_defaults()  # a command that an earlier test ran in this process may have silenced the log
     watcher = Canary(folders=[tmp_path / "sidekey", home, scratch])
     request.node.stash[_CANARY] = watcher
     with watcher.recording():
