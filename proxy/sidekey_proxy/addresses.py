@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 LOOPBACK_HOST: Final = "127.0.0.1"
@@ -85,6 +86,7 @@ def parse_host(text: str) -> str:
     return text.lower()
 
 
+@lru_cache(maxsize=256)  # each request's Host is asked about
 def is_loopback_host(host: str) -> bool:
     """Tell whether a host is this machine's loopback: 127.0.0.0/8, ::1, or localhost (RFC 6761 section 6.3).
 

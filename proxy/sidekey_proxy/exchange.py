@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields as they stood on the wire: order, duplicates and case kept."""
+
+
+class Fields(Headers):
+    """Headers that are looked into many times: each message's are put into order once."""
+
+    by_name: dict[bytes, list[bytes]]
+    """The values by the header's name in lower case."""
+
+    def __new__(cls, pairs: Iterable[tuple[bytes, bytes]]) -> Self:
+        """Make them of names and values, in order."""
+        fields = super().__new__(cls, pairs)
+        by_name: dict[bytes, list[bytes]] = {}
+        for name, value in fields:
+            key = name.lower()
+            if key in by_name:
+                by_name[key].append(value)
+            else:
+                by_name[key] = [value]
+        fields.by_name = by_name
+        return fields
 
 
 def first(headers: Headers, name: bytes) -> bytes | None:
@@ -16,16 +37,19 @@ def first(headers: Headers, name: bytes) -> bytes | None:
         headers: the fields.
         name: the header's name in lower case.
     """
-    return next((value for key, value in headers if key.lower() == name), None)
+    values = every(headers, name)
+    return values[0] if values else None
 
 
-def every(headers: Headers, name: bytes) -> list[bytes]:
+def every(headers: Headers, name: bytes) -> Sequence[bytes]:
     """Return all values of a header, in order.
 
     Args:
         headers: the fields.
         name: the header's name in lower case.
     """
+    if isinstance(headers, Fields):
+        return headers.by_name.get(name, ())
     return [value for key, value in headers if key.lower() == name]
 
 

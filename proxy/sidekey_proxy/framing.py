@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Sequence
 
 from .exchange import Headers, every
 
@@ -83,7 +84,7 @@ def _framing(version: str, headers: Headers, *, without: Framing) -> Framing:
     return Framing.LENGTH
 
 
-def _check_codings(version: str, codings: list[bytes], lengths: list[bytes]) -> None:
+def _check_codings(version: str, codings: Sequence[bytes], lengths: Sequence[bytes]) -> None:
     if version == "1.0":
         raise BadFraming("Transfer-Encoding does not exist in HTTP/1.0")
     if lengths:

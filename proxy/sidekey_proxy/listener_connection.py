@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final, cast
 import structlog
 
 from . import failures, tcp
-from .exchange import ClientGone, RequestHead, every, first
+from .exchange import ClientGone, RequestHead
 from .failures import Failure
-from .framing import BadFraming, Framing, request_framing
+from .framing import BadFraming
 from .hangup import HangUp, Watch, watch
 from .listener_exchange import ServedExchange
 from .listener_tunnel import ClientTunnel
 from .request_head import END, BadHead, Head, check_beginning, parse_head, without_leading_lines
+from .request_terms import terms_of
 from .response_head import failure_bytes
 
 if TYPE_CHECKING:
@@ -182,25 +183,17 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, head: Head, rest: bytes) -> None:
         settings = self._listener.settings
-        framing = request_framing(head.version, head.headers)
-        length = int(first(head.headers, b"content-length") or 0) if framing is Framing.LENGTH else 0
-        has_body = framing is Framing.CHUNKS or length > 0
-        expects = _expects_continue(head)
-        if settings.body_limit and length > settings.body_limit:
-            raise BadFraming(f"The request's body is longer than {settings.body_limit} bytes", 413)
+        terms = terms_of(head, settings.body_limit)
         request = RequestHead(
             method=head.method,
             target=head.target,
             headers=head.headers,
             client=self._client,
             version=head.version,
-            has_body=has_body,
-            websocket=not has_body and _asks_for_websocket(head),
+            has_body=terms.has_body,
+            websocket=terms.websocket,
         )
-        exchange = ServedExchange(
-            self, request, settings, framing=framing, length=length, keep_alive=_keeps_alive(head)
-        )
-        exchange.continue_wanted = expects
+        exchange = ServedExchange(self, request, terms, settings)
         rest = exchange.feed(rest)
         if exchange.fault is not None:
             raise BadFraming(str(exchange.fault), exchange.fault.status)
@@ -351,36 +344,6 @@ class Connection(asyncio.Protocol):
         if early:
             self._tunnel.feed(early)
         return self._tunnel
-
-
-def _keeps_alive(head: Head) -> bool:
-    """Tell whether the client wants its connection kept (RFC 9112 section 9.3)."""
-    options = {
-        option.strip().lower() for value in every(head.headers, b"connection") for option in value.split(b",")
-    }
-    if head.version == "1.0":
-        return b"keep-alive" in options
-    return b"close" not in options
-
-
-def _asks_for_websocket(head: Head) -> bool:
-    options = b",".join(every(head.headers, b"connection")).lower()
-    upgrade = first(head.headers, b"upgrade") or b""
-    return head.version == "1.1" and upgrade.lower() == b"websocket" and b"upgrade" in options
-
-
-def _expects_continue(head: Head) -> bool:
-    """Tell whether the client waits for a 100 before it sends its body (RFC 9110 section 10.1.1).
-
-    Raises:
-        BadHead: it expects something else.
-    """
-    expected = every(head.headers, b"expect")
-    if not expected or head.version == "1.0":
-        return False
-    if any(value.lower() != b"100-continue" for value in expected):
-        raise BadHead("The only expectation that can be met is 100-continue", 417)
-    return True
 
 
 def _client_of(transport: asyncio.Transport) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .listener import ListenerSettings
     from .listener_connection import Connection
     from .listener_tunnel import ClientTunnel
+    from .request_terms import Terms
 
 _WRITTEN_TOGETHER: Final = 64 * 1024
 """Bytes of an answer that may wait for the end of the event loop's turn, to be written in one go."""
@@ -30,17 +31,14 @@ class ServedExchange:
     Args:
         connection: where it came from.
         head: its head.
+        terms: how it travels.
         settings: how clients are treated.
-        framing: what ends its body.
-        length: bytes of the body, where its Content-Length does.
-        keep_alive: the client would like to send another request afterwards.
 
     Attributes:
         received: bytes of the body that have come.
         receiving: whether some of the body is still to come.
         fault: why the body will not come to its end.
         answered: whether the answer is out, all of it.
-        continue_wanted: the client waits for a 100 before it sends its body.
         task: what serves it.
         tunnel: what the connection was handed over to.
         waiting: bytes of the body that have come and that nobody has read.
@@ -51,6 +49,7 @@ class ServedExchange:
         "_begun",
         "_chunks",
         "_connection",
+        "_continue_wanted",
         "_flush_soon",
         "_gone",
         "_keep_alive",
@@ -62,7 +61,6 @@ class ServedExchange:
         "_unsent_size",
         "_waiter",
         "answered",
-        "continue_wanted",
         "fault",
         "head",
         "received",
@@ -73,26 +71,19 @@ class ServedExchange:
     )
 
     def __init__(
-        self,
-        connection: Connection,
-        head: RequestHead,
-        settings: ListenerSettings,
-        *,
-        framing: Framing,
-        length: int,
-        keep_alive: bool,
+        self, connection: Connection, head: RequestHead, terms: Terms, settings: ListenerSettings
     ) -> None:
         self.head = head
         self.task: asyncio.Task[None] | None = None
         self.tunnel: ClientTunnel | None = None
-        self.continue_wanted = False
         self._connection = connection
         self._settings = settings
-        self._keep_alive = keep_alive
+        self._keep_alive = terms.keep_alive
         # the request's body
         self.receiving = head.has_body
-        self._chunks = ChunkedReader() if framing is Framing.CHUNKS else None
-        self._left = length
+        self._continue_wanted = terms.expects_continue
+        self._chunks = ChunkedReader() if terms.framing is Framing.CHUNKS else None
+        self._left = terms.length
         self.received = 0
         self._pieces: list[bytes] = []
         self.waiting = 0
@@ -198,10 +189,10 @@ class ServedExchange:
         return self._take()
 
     def _ask_for_the_body(self) -> None:
-        if self.continue_wanted and not self._begun and not self.received:
+        if self._continue_wanted and not self._begun and not self.received:
             self._write(CONTINUE)
             self._flush()
-        self.continue_wanted = False
+        self._continue_wanted = False
 
     async def _more(self) -> None:
         connection = self._connection

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from .exchange import Headers
+from .exchange import Fields, Headers
 
 END: Final = b"\r\n\r\n"
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -113,7 +113,7 @@ def parse_head(data: bytes, limits: HeadLimits) -> Head:
         raise _fault_in_line(data, limits)
     if _FIELDS.fullmatch(data, line.end(), len(data) - 2) is None:
         raise _fault_in_fields(data[line.end() : -2])
-    headers = tuple(_split(field) for field in data[line.end() : -2].split(b"\r\n")[:-1])
+    headers = Fields([_split(field) for field in data[line.end() : -2].split(b"\r\n")[:-1]])
     if len(headers) > limits.fields:
         raise BadHead(f"The request has more than {limits.fields} headers", 431)
     method, target, version = line.groups()

@@ -13,7 +13,7 @@ from typing import cast
 
 import httptools
 
-from .exchange import Headers, first
+from .exchange import Fields, Headers, first
 from .framing import BadFraming, Framing, answer_framing
 from .upstream import (
     Body,
@@ -294,7 +294,7 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if _LOWEST_STATUS <= status < _FIRST_FINAL_STATUS and status != _SWITCHING:
             return
-        headers: Headers = tuple(self._headers)
+        headers = Fields(self._headers)
         try:
             self._check_status(status, headers)
             framing = answer_framing(self._parser.get_http_version(), answer.method, status, headers)
