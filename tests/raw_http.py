@@ -174,10 +174,14 @@ class MemoryBearers:
         self.missing = NoBearer("Nobody is signed in.", state_code="signed_out", remedy="Run sidekey login.")
         self.refusals: list[Bearer] = []
         self.acceptances: list[Bearer] = []
-        self.in_vain_told: list[Bearer] = []
+        self.kinds: list[str] = []
+        self.in_vain_told: list[tuple[Bearer, str]] = []
+        self.due_renewals = 0
         self.obtained = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self.due_gate = asyncio.Event()
+        self.due_gate.set()
 
     def bearer(self) -> Bearer:
         if self.current is None:
@@ -191,8 +195,13 @@ class MemoryBearers:
             raise self.missing
         return self.current
 
-    async def refused(self, bearer: Bearer) -> Bearer | None:
+    async def renew_due(self) -> None:
+        self.due_renewals += 1
+        await self.due_gate.wait()
+
+    async def refused(self, bearer: Bearer, kind: str) -> Bearer | None:
         self.refusals.append(bearer)
+        self.kinds.append(kind)
         await self.gate.wait()
         later = [other for other in self.all if other.generation > bearer.generation]
         if not later:
@@ -203,8 +212,8 @@ class MemoryBearers:
     def accepted(self, bearer: Bearer) -> None:
         self.acceptances.append(bearer)
 
-    def in_vain(self, bearer: Bearer) -> None:
-        self.in_vain_told.append(bearer)
+    def in_vain(self, bearer: Bearer, kind: str) -> None:
+        self.in_vain_told.append((bearer, kind))
 
 
 class Stack:

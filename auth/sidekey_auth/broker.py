@@ -103,19 +103,33 @@ class Broker:
             raise self._no_bearer()
         return self._bearer
 
-    async def refused(self, bearer: Bearer) -> Bearer | None:
+    async def renew_due(self) -> None:
+        """Wait for a renewal that is due now, if one is; where it fails, the present bearer serves on."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                for _ in range(2):  # the flight that is joined may have been after something else
+                    if not self._work_is_due():
+                        break
+                    with contextlib.suppress(Exception):  # _landed has told
+                        await self._fly(Demand.DUE)
+
+    async def refused(self, bearer: Bearer, kind: str = "") -> Bearer | None:
         """Tell that upstream answered 401 to this bearer, and return another one, or None.
 
         However many requests tell the same, there is one renewal. A refused static key only makes the
         vault be read again.
+
+        Args:
+            bearer: the refused one.
+            kind: the 401's error code; empty where it had none.
         """
         for _ in range(2):  # the flight that is joined may have been after something else
             if self._bearer is not None and self._bearer.value != bearer.value:
                 return self._bearer
             if bearer.origin == "api_key":
                 await self.read_again()
-            elif self._disbelief.believes(bearer.generation, self._clock.boot()):
-                await self._fly(Demand.REFUSED, bearer)
+            elif self._disbelief.believes(kind, bearer.generation, self._clock.boot()):
+                await self._fly(Demand.REFUSED, bearer, kind)
             else:
                 break
         return self._bearer if self._bearer is not None and self._bearer.value != bearer.value else None
@@ -124,10 +138,10 @@ class Broker:
         """Tell that upstream has let a request with this bearer pass."""
         self._disbelief.accepted(bearer.generation)
 
-    def in_vain(self, bearer: Bearer) -> None:
-        """Tell that upstream answered 401 to the bearer that a refusal had brought forth, too."""
+    def in_vain(self, bearer: Bearer, kind: str = "") -> None:
+        """Tell that upstream answered 401 to the bearer that a refusal of this kind brought forth, too."""
         if bearer.origin == "chatgpt":
-            self._disbelief.in_vain(bearer.generation, self._clock.boot())
+            self._disbelief.in_vain(kind, bearer.generation, self._clock.boot())
 
     # --- what people and the server ask ---------------------------------------------------------------
 
@@ -200,9 +214,11 @@ class Broker:
 
     # --- one flight at a time -------------------------------------------------------------------------
 
-    async def _fly(self, demand: Demand, refused: Bearer | None = None) -> SidekeyError | None:
+    async def _fly(
+        self, demand: Demand, refused: Bearer | None = None, kind: str = ""
+    ) -> SidekeyError | None:
         if self._flight is None or self._flight.done():
-            self._flight = asyncio.create_task(self._renew(demand, refused))
+            self._flight = asyncio.create_task(self._renew(demand, refused, kind))
             self._flight.add_done_callback(self._landed)
         return await asyncio.shield(self._flight)
 
@@ -216,7 +232,7 @@ class Broker:
             # Not as exc_info: a program that uses this library may log tracebacks with local variables.
             log.error("renewal broke off", trace="".join(traceback.format_exception(error)))
 
-    async def _renew(self, demand: Demand, refused: Bearer | None) -> SidekeyError | None:
+    async def _renew(self, demand: Demand, refused: Bearer | None, kind: str) -> SidekeyError | None:
         if demand is not Demand.ASKED and self._backoff.holds(self._clock.boot()):
             return None
         before = self._credential.generation
@@ -234,8 +250,8 @@ class Broker:
             self._backoff.fail(self._clock.boot())
         else:
             self._backoff.succeed()
-        if demand is Demand.REFUSED and self._credential.generation != before:
-            self._disbelief.born(self._credential.generation)
+        if refused is not None and self._credential.generation != before:
+            self._disbelief.born(kind, self._credential.generation, instead_of=refused.generation)
         return None
 
     async def _renew_locked(self, demand: Demand, refused: Bearer | None) -> None:

@@ -24,10 +24,17 @@ class Bearers(Protocol):
             NoBearer: it brought none.
         """
 
-    async def refused(self, bearer: Bearer) -> Bearer | None:
+    async def renew_due(self) -> None:
+        """Wait for a renewal that is due now, if one is; where it fails, the present bearer serves on."""
+
+    async def refused(self, bearer: Bearer, kind: str) -> Bearer | None:
         """Tell that upstream answered 401 to this bearer, and return another one, or None.
 
         However many requests tell the same, there is one renewal.
+
+        Args:
+            bearer: the refused one.
+            kind: the 401's error code; empty where it had none.
 
         Raises:
             SidekeyError: what is stored cannot be read now.
@@ -36,5 +43,5 @@ class Bearers(Protocol):
     def accepted(self, bearer: Bearer) -> None:
         """Tell that upstream has let a request with this bearer pass."""
 
-    def in_vain(self, bearer: Bearer) -> None:
-        """Tell that upstream answered 401 to the bearer that ``refused`` returned, too."""
+    def in_vain(self, bearer: Bearer, kind: str) -> None:
+        """Tell that upstream answered 401 to the bearer that ``refused`` returned for this kind, too."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 
 from sidekey_auth.credential import Bearer
-from sidekey_auth.errors import NoBearer, SidekeyError
+from sidekey_auth.errors import NoBearer
 
 from . import cors, failures
 from .bearers import Bearers
@@ -23,6 +23,7 @@ from .failures import Failure, Reply
 from .guard import Answered, GuardRules, Refused, admit
 from .headers import downward, switching, upward
 from .record import Ending, Recorder, Replay, RequestRecord
+from .unauthorized import Unauthorized
 from .upstream import Upstream, UpstreamAnswer, UpstreamError, UpstreamRequest
 from .websocket import Traffic, join
 
@@ -43,6 +44,7 @@ class Forward:
         may_carry: tells whether a bearer may go to this upstream at all.
         copies: keeps request bodies for a second try.
         pass_organization: whether clients may choose the organization and the project.
+        foreign_refusals: error codes of further 401 answers that no other bearer would cure.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Forward:
         may_carry: Callable[[Bearer], bool] = lambda _: True,
         copies: Copies | None = None,
         pass_organization: bool = True,
+        foreign_refusals: Collection[str] = (),
     ) -> None:
         self.bearers = bearers
         self.upstream = upstream
@@ -61,7 +64,7 @@ class Forward:
         self.may_carry = may_carry
         self.copies = copies or Copies()
         self.pass_organization = pass_organization
-        self.renewals: set[asyncio.Task[None]] = set()
+        self.unauthorized = Unauthorized(bearers, foreign_refusals)
 
     async def handle(self, exchange: Exchange, rules: GuardRules) -> None:
         """Serve one request to its end.
@@ -71,24 +74,6 @@ class Forward:
             rules: who may come in where it came in.
         """
         await _Passage(self, exchange, rules).go()
-
-    async def refused(self, bearer: Bearer) -> Bearer | None:
-        """Tell that upstream refused this bearer, and return another one where there is one."""
-        try:
-            return await self.bearers.refused(bearer)
-        except SidekeyError as error:
-            log.warning("no other bearer", code=error.code, reason=str(error))
-            return None
-
-    def refused_aside(self, bearer: Bearer) -> None:
-        """Tell that upstream refused this bearer, for the sake of later requests."""
-
-        async def tell() -> None:
-            await self.refused(bearer)
-
-        task = asyncio.create_task(tell())
-        self.renewals.add(task)
-        task.add_done_callback(self.renewals.discard)
 
 
 class _Passage:
@@ -175,6 +160,8 @@ class _Passage:
     # --- up -------------------------------------------------------------------------------------------
 
     async def _a_bearer(self) -> Bearer:
+        if self._body is not None and self._body.too_long:
+            await self._proxy.bearers.renew_due()  # a 401 could not be cured afterwards
         try:
             return self._proxy.bearers.bearer()
         except NoBearer as error:
@@ -192,23 +179,31 @@ class _Passage:
         return await self._proxy.upstream.send(request)
 
     async def _once_more(self, answer: UpstreamAnswer, target: str, bearer: Bearer) -> UpstreamAnswer:
-        """Return the answer to a second try with another bearer, or the refusal where there is none."""
-        if self._body is not None and not self._body.replayable:
-            self._replayed = "not-possible"
-            self._proxy.refused_aside(bearer)
+        """Return the answer to a second try with another bearer, or the refusal where that cannot be.
+
+        A refusal that no other bearer would cure is nobody's business but the client's.
+        """
+        dealing, body = self._proxy.unauthorized, self._body
+        replayable = body is None or body.replayable
+        if replayable:
+            answer.stop_sending()  # or the copy could outgrow its limit while a bearer is fetched
+        answer, refusal = await dealing.judged(answer)
+        if refusal.foreign:
             return answer
-        answer.stop_sending()  # or the copy could outgrow its limit while a bearer is fetched
-        another = await self._proxy.refused(bearer)
-        if another is None:
-            return answer
-        if self._body is not None and not self._body.again():
+        if not replayable:
             self._replayed = "not-possible"
+            dealing.tell_aside(bearer, refusal)
+            return answer
+        another = await dealing.another(bearer, refusal)
+        if another is None or (body is not None and not body.again()):
             return answer
         answer.close()
         self._replayed = "done"
         answer = await self._send(target, another)
         if answer.status == _UNAUTHORIZED:
-            self._proxy.bearers.in_vain(another)
+            answer, still = await dealing.judged(answer)
+            if not still.foreign:
+                self._proxy.bearers.in_vain(another, refusal.kind)
         return answer
 
     # --- down -----------------------------------------------------------------------------------------

@@ -85,6 +85,7 @@ async def running(
             may_carry=_carrier(place),
             copies=copies,
             pass_organization=place.settings.pass_organization,
+            foreign_refusals=place.settings.foreign_refusals,
         ),
         client_key=client_key,
         admin_key=admin_key,

@@ -173,6 +173,13 @@ class Settings:
             "Where such files, nameless and encrypted, are made. Nothing: in the system's temporary folder.",
         ),
     )
+    foreign_refusals: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            kinds.list_of(kinds.SOME_TEXT, 'error codes such as "missing_scope"'),
+            "Codes of further 401 answers that no new key would cure: they cause no refresh.",
+        ),
+    )
 
     profile: str = field(
         default=DEFAULT_PROFILE,

@@ -384,6 +384,71 @@ async def test_a_401_that_no_key_cures_among_good_requests_costs_one_refresh(rig
     assert rig.count("refresh") == 1
 
 
+async def test_another_kind_of_401_is_still_believed_after_one_that_no_key_cured(rig: Rig) -> None:
+    await rig.signed_in()
+    broker = await rig.started()
+    for kind in ("missing_a_thing", "missing_a_thing", "token_expired", "token_expired"):
+        fresh = await broker.refused(broker.bearer(), kind)
+        broker.accepted(broker.bearer())
+        if fresh is not None:
+            broker.in_vain(fresh, kind)
+    assert rig.count("refresh") == 2
+
+
+async def test_kinds_of_401_that_take_turns_do_not_cause_one_refresh_after_another(rig: Rig) -> None:
+    await rig.signed_in()
+    broker = await rig.started()
+    for turn in range(10):
+        await broker.refused(broker.bearer(), ("token_expired", "")[turn % 2])
+    assert rig.count("refresh") == 2
+
+
+# --- a renewal that is waited for --------------------------------------------------------------------------
+
+
+async def test_a_renewal_that_is_due_can_be_waited_for(rig: Rig) -> None:
+    old = await rig.signed_in()
+    broker = await rig.started()
+    rig.clock.sleep_through(3500)
+    await asyncio.gather(*(broker.renew_due() for _ in range(10)))
+    assert broker.bearer().generation > old.generation
+    assert rig.count("refresh") == 1
+
+
+async def test_where_none_is_due_nobody_is_asked(rig: Rig) -> None:
+    await rig.signed_in()
+    broker = await rig.started()
+    await broker.renew_due()
+    assert rig.count("refresh") == 0
+
+
+async def test_a_due_renewal_that_fails_for_now_leaves_the_present_bearer_and_is_not_repeated_at_once(
+    rig: Rig,
+) -> None:
+    old = await rig.signed_in()
+    rig.sandbox.faults.put(TokenAnswer(status=503, times=None))
+    broker = await rig.started()
+    rig.clock.sleep_through(3500)
+    for _ in range(5):
+        await broker.renew_due()
+    assert broker.bearer().value == old.api_key
+    assert rig.count("refresh") == 1
+
+
+async def test_a_due_renewal_that_hangs_is_not_waited_for_without_end(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = await rig.signed_in()
+    rig.sandbox.faults.put(TokenHang())
+    broker = await rig.started()
+    rig.clock.sleep_through(3500)
+    monkeypatch.setattr("sidekey_auth.broker.PATIENCE", 0.05)
+    await broker.renew_due()
+    assert broker.bearer().value == old.api_key
+    monkeypatch.undo()
+    rig.sandbox.release()
+
+
 async def test_a_refresh_that_brings_no_bearer_is_not_repeated_at_once(rig: Rig) -> None:
     await rig.signed_in()
     rig.sandbox.faults.put(TokenLifetime(seconds=-100_000, times=None))

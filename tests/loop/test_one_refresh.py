@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from sidekey_proxy.sandbox import ApiStatus
+
 if TYPE_CHECKING:
     from .conftest import House
 
@@ -79,3 +81,23 @@ async def test_a_key_revoked_under_load_costs_one_refresh_and_no_request(house: 
         else:
             assert set(result) == {200}
     assert house.count("refresh") == 1
+
+
+async def test_a_client_that_asks_for_what_its_key_may_not_do_causes_no_refresh(house: House) -> None:
+    await house.signed_in()
+    house.sandbox.faults.put(ApiStatus(status=401, code="mismatched_organization", times=None))
+    async with house.serving() as server, client(house) as session:
+        assert await many(session, await server.url(), 20) == [401] * 20
+    assert house.count("refresh") == 0
+
+
+async def test_a_401_that_no_key_cures_costs_one_refresh_a_kind(house: House) -> None:
+    await house.signed_in()
+    async with house.serving() as server, client(house) as session:
+        base = await server.url()
+        for code in ("token_expired", "invalid_api_key"):
+            house.sandbox.faults.put(ApiStatus(status=401, code=code, times=20))
+            while house.sandbox.faults.waiting():
+                assert await many(session, base, 1) == [401]
+            assert await many(session, base, 1) == [200]
+    assert house.count("refresh") == 2

@@ -70,6 +70,7 @@ async def test_a_second_refusal_is_upstreams_own_answer() -> None:
         assert response.status == 401
         assert response.one(b"x-sidekey-replay") == b"done"
         assert [b.generation for b in stack.bearers.refusals] == [1]
+        assert stack.bearers.in_vain_told == [(stack.bearers.all[1], "invalid_api_key")]
 
 
 async def test_a_body_that_was_too_long_to_keep_is_not_repeated_but_the_refusal_is_told() -> None:
@@ -185,7 +186,7 @@ async def test_a_bearer_that_did_not_come_this_time_makes_a_503() -> None:
 async def test_a_vault_that_cannot_be_read_leaves_upstreams_refusal() -> None:
     async with data_path(OLD, NEW) as stack:
 
-        async def unreadable(_bearer: object) -> None:
+        async def unreadable(_bearer: object, _kind: str) -> None:
             raise VaultUnreadable("the vault is damaged")
 
         stack.bearers.refused = unreadable  # type: ignore[assignment,method-assign]
@@ -214,6 +215,6 @@ async def test_a_client_that_leaves_does_not_end_the_renewal_for_later_requests(
         client.close()
         stack.bearers.gate.set()
         async with asyncio.timeout(PATIENCE):
-            while stack.forward.renewals:
-                await asyncio.wait(stack.forward.renewals)
+            while stack.forward.unauthorized.renewals:
+                await asyncio.wait(stack.forward.unauthorized.renewals)
         assert stack.bearers.current == stack.bearers.all[1]
