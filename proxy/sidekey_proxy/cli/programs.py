@@ -80,7 +80,7 @@ def run_command(
 
         sidekey run -- python my_program.py
 
-        sidekey run --profile work -- codex exec "Say hello."
+        sidekey run --profile work -- node my_program.mjs
     """
     command = context.args
     if not command:

@@ -12,7 +12,7 @@ from aiohttp import web
 from .call import Call
 from .delivery import Answer, Conduct, Cut, conduct_of, deliver, refused
 from .events import Event, EventLog, Kind, Outcome, now, shown_headers
-from .faults import ApiStatus, Faults
+from .faults import ApiStatus, Faults, SocketRefused
 from .issued import Issued
 from .operations import REDEEM, Operations, redeem
 from .refusal import Refusal, usual_code
@@ -83,7 +83,7 @@ class Api:
     async def _converse_or_answer(self, call: Call) -> web.StreamResponse:
         socket = SOCKETS.get(call.path)
         if socket and call.request.headers.get("Upgrade", "").lower() == "websocket":
-            refusal = self._refusal(call)
+            refusal = self._refusal(call) or self._socket_refusal(call)
             if refusal is None:
                 conduct = conduct_of(self._faults, call.request, call.path, self._hold)
                 await self._before_head(call, conduct, 101, None)
@@ -113,6 +113,12 @@ class Api:
             return None
         code = fault.code or usual_code(fault.status)
         return refused(Refusal(fault.status, code, fault.message), retry_after=fault.retry_after)
+
+    def _socket_refusal(self, call: Call) -> Answer | None:
+        fault = self._faults.take(SocketRefused, lambda fault: call.path.startswith(fault.path))
+        if fault is None:
+            return None
+        return refused(Refusal(fault.status, None, "WebSockets are not served here."))
 
     def _unauthorised(self, call: Call) -> Refusal | None:
         if call.bearer is None:

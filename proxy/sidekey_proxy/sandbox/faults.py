@@ -186,6 +186,13 @@ class ApiStatus(ApiFault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SocketRefused(ApiFault):
+    """A WebSocket's handshake is refused, and plain requests go on; at 426 Codex takes to these at once."""
+
+    status: int = 426
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSlow(ApiFault):
     """An answer takes its time: seconds before its head, and before each chunk."""
 
@@ -239,6 +246,7 @@ KINDS: Final[tuple[type[Fault], ...]] = (
     DeviceDenied,
     DeviceUnavailable,
     ApiStatus,
+    SocketRefused,
     ApiSlow,
     ApiHang,
     ApiCut,

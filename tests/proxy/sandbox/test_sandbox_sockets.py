@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
-from sidekey_proxy.sandbox import ApiCut, ApiStatus, Sandbox
+from sidekey_proxy.sandbox import ApiCut, ApiStatus, Sandbox, SocketRefused
 
 from .conftest import Hand
 
@@ -96,6 +96,22 @@ async def test_the_handshake_can_be_refused_on_demand(hand: Hand) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
         await hand.http.ws_connect(f"{hand.sandbox.upstream}/realtime", headers=authorised(hand.sandbox))
     assert caught.value.status == 429
+
+
+async def test_sockets_can_be_refused_while_plain_requests_go_on(hand: Hand) -> None:
+    hand.sandbox.faults.put(SocketRefused(path="/v1/responses", times=2))
+    url, headers = f"{hand.sandbox.upstream}/responses", authorised(hand.sandbox)
+    wish = {"model": "gpt-5", "input": "x"}
+    for _ in range(2):
+        async with hand.http.post(url, headers=headers, json=wish) as answer:
+            assert answer.status == 200
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await hand.http.ws_connect(url, headers=headers)
+        assert caught.value.status == 426
+        async with hand.http.ws_connect(f"{hand.sandbox.upstream}/realtime", headers=headers) as socket:
+            assert (await socket.receive_json())["type"] == "session.created"
+    async with hand.http.ws_connect(url, headers=headers):
+        pass
 
 
 async def test_a_session_can_be_cut_after_some_messages(hand: Hand) -> None:
