@@ -115,8 +115,8 @@ class Operations:
     # --- files --------------------------------------------------------------------------------------------
 
     async def _upload(self, call: Call) -> Answer:
-        upload = await receive(call.request, keep=self._settings.stored_file_bytes, count=call.count)
-        answers.required(upload.fields, "purpose")
+        keep = self._settings.stored_file_bytes
+        upload = await receive(call.request, demanded="purpose", keep=keep, count=call.count)
         return whole(self.files.add(upload, now=time.time()))
 
     async def _list_files(self, call: Call) -> Answer:
@@ -149,8 +149,7 @@ class Operations:
         return Answer(chunks=media.speech(text, form), content_type=media.SPEECH_TYPES[form])
 
     async def _transcription(self, call: Call) -> Answer:
-        upload = await receive(call.request, keep=0, count=call.count)
-        answers.required(upload.fields, "model")
+        upload = await receive(call.request, demanded="model", keep=0, count=call.count)
         text = f"A recording of {upload.size} bytes."
         if upload.fields.get("response_format") == "text":
             data = f"{text}\n".encode()

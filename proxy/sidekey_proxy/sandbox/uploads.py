@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
 from aiohttp import BodyPartReader, web
 
+from .answers import required
 from .refusal import Refusal
 
 CHUNK: Final = 64 * 1024
@@ -35,34 +37,38 @@ class Upload:
     content: IO[bytes] | None
 
 
-async def receive(request: web.Request, *, keep: int, count: Callable[[int], None]) -> Upload:
+async def receive(request: web.Request, *, demanded: str, keep: int, count: Callable[[int], None]) -> Upload:
     """Read a multipart request with one file (RFC 7578), never holding all of it in memory.
 
     Args:
         request: whose body it is.
+        demanded: the field that must stand beside the file.
         keep: bytes that are kept of a file at most; 0 counts only.
         count: told the size of every piece of a file.
 
     Raises:
-        Refusal: it is not multipart, or has no file.
+        Refusal: it is not multipart, has no file, or lacks the field.
     """
     if request.content_type != "multipart/form-data":
         raise Refusal(400, None, "This request must be multipart/form-data.")
     fields: dict[str, str] = {}
     filename, size, content = "", 0, None
-    try:
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader):
-                raise Refusal(400, None, "Nested multipart bodies are not accepted.")
-            if part.filename is None:
-                fields[part.name or ""] = await _field(part)
-            else:
-                filename = part.filename
-                size, content = await _file(part, keep, count)
-    except ValueError:
-        raise Refusal(400, None, "The multipart body could not be read.") from None
-    if not filename:
-        raise Refusal(400, "missing_required_parameter", "Missing required parameter: 'file'.")
+    with ExitStack() as opened:
+        try:
+            async for part in await request.multipart():
+                if not isinstance(part, BodyPartReader):
+                    raise Refusal(400, None, "Nested multipart bodies are not accepted.")
+                if part.filename is None:
+                    fields[part.name or ""] = await _field(part)
+                else:
+                    filename = part.filename
+                    size, content = await _file(part, keep, count, opened)
+        except ValueError:
+            raise Refusal(400, None, "The multipart body could not be read.") from None
+        if not filename:
+            raise Refusal(400, "missing_required_parameter", "Missing required parameter: 'file'.")
+        required(fields, demanded)
+        opened.pop_all()
     return Upload(fields, filename, size, content)
 
 
@@ -76,11 +82,12 @@ async def _field(part: BodyPartReader) -> str:
 
 
 async def _file(
-    part: BodyPartReader, keep: int, count: Callable[[int], None]
+    part: BodyPartReader, keep: int, count: Callable[[int], None], opened: ExitStack
 ) -> tuple[int, IO[bytes] | None]:
     content: IO[bytes] | None = None
     if keep:
-        content = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - it outlives this
+        content = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - the stack closes it
+        opened.callback(content.close)
     size = 0
     while piece := await part.read_chunk(CHUNK):
         size += len(piece)

@@ -7,8 +7,10 @@ import gzip
 import io
 import json
 import re
+import tempfile
 import wave
 from collections.abc import AsyncIterator
+from typing import IO
 
 import aiohttp
 import openai
@@ -145,6 +147,26 @@ async def test_a_file_too_large_to_keep_is_counted_all_the_same() -> None:
             assert made.bytes == 2_000_000
             with pytest.raises(openai.BadRequestError):
                 await sdk.files.content(made.id)
+
+
+async def test_an_upload_that_is_refused_keeps_no_file_open(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[IO[bytes]] = []
+    original = tempfile.SpooledTemporaryFile
+
+    def remembered(**settings: int) -> IO[bytes]:
+        opened.append(original(**settings))  # type: ignore[call-overload]
+        return opened[-1]
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", remembered)
+    headers = {"Authorization": f"Bearer {hand.sandbox.issue_key().reveal()}"}
+    form = aiohttp.FormData()
+    form.add_field("file", b"x" * 1000, filename="x")
+    async with hand.http.post(f"{hand.sandbox.upstream}/files", data=form, headers=headers) as answer:
+        assert answer.status == 400
+        assert "'purpose'" in (await answer.json())["error"]["message"]
+    assert [file.closed for file in opened] == [True]
 
 
 async def test_speech_is_sound(sdk: openai.AsyncOpenAI) -> None:
