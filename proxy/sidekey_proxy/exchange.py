@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields as they stood on the wire: order, duplicates and case kept."""
@@ -53,8 +52,7 @@ def every(headers: Headers, name: bytes) -> Sequence[bytes]:
     return [value for key, value in headers if key.lower() == name]
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """A request's line and headers.
 
     Attributes:

@@ -37,6 +37,7 @@ class Connection(asyncio.Protocol):
         listener: the server that it belongs to.
 
     Attributes:
+        loop: the event loop that it lives in.
         deadline: the event loop's time at which ``too_late`` is to be called.
         transport: None as soon as the connection is gone.
         room: done when the client has read enough of what was written; None while nothing is in the way.
@@ -44,28 +45,32 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_buffer",
+        "_called",
         "_client",
         "_exchange",
         "_head_begun",
         "_left_to_throw",
         "_listener",
-        "_loop",
         "_scanned",
         "_tunnel",
         "_watch",
+        "_worker",
         "deadline",
+        "loop",
         "room",
         "transport",
     )
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._client = ""
         self._buffer: bytes | bytearray = b""
         self._scanned = 0
         self._head_begun = False
         self._exchange: ServedExchange | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._called: asyncio.Future[None] | None = None
         self._tunnel: ClientTunnel | None = None
         self._left_to_throw: int | None = None
         self._watch: Watch | None = None
@@ -82,6 +87,11 @@ class Connection(asyncio.Protocol):
     def draining(self) -> bool:
         """Whether no further request is to be served."""
         return self._listener.draining
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.transport is None or self.transport.is_closing()
 
     @property
     def held(self) -> bool:
@@ -127,11 +137,13 @@ class Connection(asyncio.Protocol):
         elif self._exchange is not None:
             self._exchange.client_ended()
         else:
+            self.cancel()
+        if self._worker is None:
             self._listener.closed(self)
         self.resume_writing()
 
     def pause_writing(self) -> None:  # noqa: D102 - asyncio.Protocol
-        self.room = self._loop.create_future()
+        self.room = self.loop.create_future()
 
     def resume_writing(self) -> None:  # noqa: D102 - asyncio.Protocol
         room, self.room = self.room, None
@@ -203,27 +215,53 @@ class Connection(asyncio.Protocol):
         self.deadline = NEVER
         self._exchange = exchange
         self._put_by(rest)
-        exchange.task = self._loop.create_task(self._serve(exchange))
-        exchange.task.add_done_callback(self._served)
+        if self._worker is None:
+            self._worker = self.loop.create_task(self._work())
+            self._worker.add_done_callback(self._worker_ended)
+        elif self._called is not None and not self._called.done():
+            self._called.set_result(None)
 
-    async def _serve(self, exchange: ServedExchange) -> None:
-        try:
-            await self._listener.handle(exchange)
-        except ClientGone:
-            exchange.cut()
-        except Exception:
-            log.exception("a request broke")
-            exchange.cut()
+    async def _work(self) -> None:
+        """Serve one request after the other: a task for each of them would cost more than parsing it."""
+        while True:
+            exchange = self._exchange
+            if exchange is None:
+                self._called = self.loop.create_future()
+                await self._called
+                continue
+            try:
+                await self._listener.handle(exchange)
+            except ClientGone:
+                exchange.cut()
+            except Exception:
+                log.exception("a request broke")
+                exchange.cut()
+            self._served(exchange)
+            if self.gone:
+                return
 
-    def _served(self, task: asyncio.Task[None]) -> None:
-        exchange, self._exchange, self._tunnel = self._exchange, None, None
-        self._listener.admission.end()
-        if exchange is None or self.transport is None:
+    def cancel(self) -> None:
+        """Cancel what serves the present request; the connection ends with it."""
+        if self._worker is not None:
+            self._worker.cancel()
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        self._worker = None
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            log.error("serving a connection broke off", error=type(error).__name__)
+        if self._exchange is not None:
+            self._exchange.cut()
+            self._served(self._exchange)
+        if self.transport is None:
             self._listener.closed(self)
-        elif task.cancelled() or task.exception() is not None or not exchange.answered:
+
+    def _served(self, exchange: ServedExchange) -> None:
+        self._exchange = self._tunnel = None
+        self._listener.admission.end()
+        if self.transport is None or self.transport.is_closing():
+            return
+        if not exchange.answered:
             exchange.cut()
-        elif self.transport.is_closing():
-            pass
         elif exchange.reusable:
             self._wait_for_head()
             self.go_on()
@@ -271,7 +309,7 @@ class Connection(asyncio.Protocol):
         if not idle or self.transport is None:
             return
         if idle_grace > 0:
-            self.deadline = min(self.deadline, self._loop.time() + idle_grace)
+            self.deadline = min(self.deadline, self.loop.time() + idle_grace)
         else:
             self.transport.close()
 
@@ -290,7 +328,7 @@ class Connection(asyncio.Protocol):
 
     def expect_within(self, seconds: float) -> None:
         """Have ``too_late`` called when this time is over; a second call replaces the first."""
-        self.deadline = self._loop.time() + seconds
+        self.deadline = self.loop.time() + seconds
 
     def too_late(self) -> None:
         """Do what is to be done when the client was too slow."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .request_terms import Terms
 
 _WRITTEN_TOGETHER: Final = 64 * 1024
-"""Bytes of an answer that may wait for the end of the event loop's turn, to be written in one go."""
+"""Bytes that are not worth waiting for the end of the event loop's turn, to be written with their head."""
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -39,7 +39,6 @@ class ServedExchange:
         receiving: whether some of the body is still to come.
         fault: why the body will not come to its end.
         answered: whether the answer is out, all of it.
-        task: what serves it.
         tunnel: what the connection was handed over to.
         waiting: bytes of the body that have come and that nobody has read.
     """
@@ -58,14 +57,12 @@ class ServedExchange:
         "_pieces",
         "_settings",
         "_unsent",
-        "_unsent_size",
         "_waiter",
         "answered",
         "fault",
         "head",
         "received",
         "receiving",
-        "task",
         "tunnel",
         "waiting",
     )
@@ -74,7 +71,6 @@ class ServedExchange:
         self, connection: Connection, head: RequestHead, terms: Terms, settings: ListenerSettings
     ) -> None:
         self.head = head
-        self.task: asyncio.Task[None] | None = None
         self.tunnel: ClientTunnel | None = None
         self._connection = connection
         self._settings = settings
@@ -94,7 +90,6 @@ class ServedExchange:
         self._answer_framing = Framing.NONE
         self._left_to_send = 0
         self._unsent: list[bytes] = []
-        self._unsent_size = 0
         self._flush_soon: asyncio.Handle | None = None
 
     # --- the request: the connection's side -----------------------------------------------------------
@@ -157,9 +152,8 @@ class ServedExchange:
             self.abandon()
 
     def abandon(self) -> None:
-        """Cancel the task that serves this exchange."""
-        if self.task is not None:
-            self.task.cancel()
+        """Cancel what serves this exchange."""
+        self._connection.cancel()
 
     @property
     def held(self) -> bool:
@@ -191,13 +185,12 @@ class ServedExchange:
     def _ask_for_the_body(self) -> None:
         if self._continue_wanted and not self._begun and not self.received:
             self._write(CONTINUE)
-            self._flush()
         self._continue_wanted = False
 
     async def _more(self) -> None:
         connection = self._connection
         connection.expect_within(self._settings.body_timeout)
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = connection.loop.create_future()
         try:
             await self._waiter
         finally:
@@ -226,20 +219,20 @@ class ServedExchange:
         if framing is Framing.LENGTH:
             self._left_to_send = int(first(headers, b"content-length") or 0)
         self._keep_alive = self._keeps_alive()
-        self._write(head_bytes(self.head.version, status, reason, headers, framing, keep=self._keep_alive))
+        head = head_bytes(self.head.version, status, reason, headers, framing, keep=self._keep_alive)
+        self._write_head(head)
 
     async def send_chunk(self, data: bytes) -> None:
         """Send a piece of the body at once; waits while the client does not read."""
-        if not data or self._answer_framing is Framing.NONE:
+        framing = self._answer_framing
+        if not data or framing is Framing.NONE:
             return
-        if self._answer_framing is Framing.CHUNKS:
+        if framing is Framing.CHUNKS:
             self._write(b"%x\r\n%b\r\n" % (len(data), data))
         else:
-            if self._answer_framing is Framing.LENGTH:
+            if framing is Framing.LENGTH:
                 self._left_to_send -= len(data)
             self._write(data)
-        if self._unsent_size > _WRITTEN_TOGETHER:
-            self._flush()
         room = self._connection.room
         if room is not None:
             await room
@@ -273,7 +266,6 @@ class ServedExchange:
         self._begun = True
         self._keep_alive = False
         self._write(switching_bytes(headers))
-        self._flush()
         self.answered = True
         self.tunnel = self._connection.switch()
         return self.tunnel
@@ -290,24 +282,34 @@ class ServedExchange:
         wanted = self._keep_alive and self._answer_framing is not Framing.CLOSE
         return wanted and not self.receiving and not self._connection.draining
 
-    def _write(self, data: bytes) -> None:
-        """Send bytes before this turn of the event loop is over, together with what else there is by then."""
+    def _write_head(self, head: bytes) -> None:
+        """Send a head before this turn of the event loop is over, with what there is of its body by then."""
         if self._gone or self._connection.transport is None:
             raise ClientGone
-        self._unsent.append(data)
-        self._unsent_size += len(data)
+        self._unsent.append(head)
+        self._flush_soon = self._connection.loop.call_soon(self._flush)
+
+    def _write(self, data: bytes) -> None:
+        transport = self._connection.transport
+        if self._gone or transport is None:
+            raise ClientGone
         if self._flush_soon is None:
-            self._flush_soon = asyncio.get_running_loop().call_soon(self._flush)
+            if not transport.is_closing():
+                transport.write(data)
+            return
+        self._unsent.append(data)
+        if len(data) > _WRITTEN_TOGETHER:
+            self._flush()
 
     def _flush(self) -> None:
-        if self._flush_soon is not None:
-            self._flush_soon.cancel()
-            self._flush_soon = None
+        if self._flush_soon is None:
+            return
+        self._flush_soon.cancel()
+        self._flush_soon = None
         transport = self._connection.transport
-        if self._unsent and transport is not None and not transport.is_closing():
-            transport.write(self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent))
+        if transport is not None and not transport.is_closing():
+            transport.write(b"".join(self._unsent))
         self._unsent.clear()
-        self._unsent_size = 0
 
 
 def reset(transport: asyncio.Transport) -> None:

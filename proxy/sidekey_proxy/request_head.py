@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .exchange import Fields, Headers
 
@@ -53,8 +53,7 @@ class HeadLimits:
     fields: int = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A request's line and headers.
 
     Attributes:

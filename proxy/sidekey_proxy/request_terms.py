@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .exchange import Headers, every, first
 from .framing import BadFraming, Framing, request_framing
@@ -11,8 +11,7 @@ from .request_head import BadHead, Head
 _CONTINUE = b"100-continue"
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """How a request travels.
 
     Attributes:
