@@ -44,6 +44,10 @@ def test_the_key_falls_and_all_others_keep_their_order(
     assert upward(offered(value)) == (offered(left) if left else ())
 
 
+def test_a_key_falls_in_any_case() -> None:
+    assert upward(offered(b"OpenAI-Insecure-API-Key.sk-side-a,realtime")) == offered(b"realtime")
+
+
 @given(st.lists(entries, min_size=1, max_size=4).map(b",".join))
 def test_a_value_without_a_key_passes_byte_for_byte(value: bytes) -> None:
     headers = ((b"a", b"openai-insecure-api-key.x"), *offered(value, b" odd ,, spacing "), (b"b", b""))

@@ -122,6 +122,16 @@ async def test_what_is_no_target_of_ours_is_refused_and_nothing_goes_up(line: st
         assert stack.origin.nobody_else()
 
 
+@pytest.mark.parametrize("method", ["G(T", "GET,", "G\xcbT", "", "GE\0T", "GET\t", "[GET]", '"GET"'])
+async def test_what_is_no_token_is_no_method(method: str) -> None:
+    async with data_path() as stack:
+        client = await stack.request(stack.head(method))
+        response = await client.message()
+        assert response.status == 400
+        assert json.loads(response.body)["error"]["code"].startswith("sidekey_")
+        assert stack.origin.nobody_else()
+
+
 async def test_options_about_the_server_itself_are_answered_here_and_the_connection_serves_on() -> None:
     async with data_path() as stack:
         client = await stack.request(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
