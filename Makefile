@@ -1,18 +1,22 @@
 # make run    the proxy with the sandbox, signed in, a request shown; stays up
 # make test   all tests          make check  lint, format and types
+# make bench  CPU and memory beside nginx and a plain aiohttp proxy (ARGS=--help; apt install nginx-light wrk)
 # make lock   pin the dependencies anew (needs uv)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CLIENTS := tests/clients/node_modules
 
-.PHONY: run test check lint types format lock clean
+.PHONY: run test bench check lint types format lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/sidekey demo
 
 test: $(VENV)/.dev $(CLIENTS)/.installed
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 check: lint types
 
