@@ -156,6 +156,11 @@ class Broker:
         runtime = Runtime(renewing=self._flying(), trouble=trouble, unsaved=self._unsaved)
         return standing_of(self._credential, runtime, expired=self._timing.expired(self._credential))
 
+    def refresh_before(self, margin: float) -> None:
+        """Refresh so many seconds before an id_token's expiry from now on."""
+        self._timing.margin = margin
+        self._wake.set()
+
     async def change(self) -> None:
         """Return as soon as the credential or its standing has changed from what it is now."""
         await self._change.wait()

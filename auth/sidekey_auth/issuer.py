@@ -276,6 +276,7 @@ class Issuers:
         self.settings = settings
         self._clock = clock
         self._open: dict[str, Issuer] = {}
+        self._left: list[Issuer] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -287,9 +288,17 @@ class Issuers:
 
     async def close(self) -> None:
         """Let go of all connections."""
-        issuers, self._open = list(self._open.values()), {}
+        issuers = [*self._left, *self._open.values()]
+        self._left, self._open = [], {}
         for issuer in issuers:
             await issuer.close()
+
+    def change(self, settings: IssuerSettings) -> None:
+        """Ask with other settings from now on; what is under way ends as it began."""
+        if settings != self.settings:
+            self._left += self._open.values()
+            self._open = {}
+            self.settings = settings
 
     async def of(self, credential: Credential) -> Issuer:
         """Return the issuer that a credential's tokens came from.

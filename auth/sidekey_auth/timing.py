@@ -21,12 +21,12 @@ class Timing:
 
     Args:
         clock: the time.
-        margin: seconds before the id_token's expiry at which a refresh is due.
+        margin: seconds before the id_token's expiry at which a refresh is due; it may be changed.
     """
 
     def __init__(self, clock: Clock, margin: float) -> None:
         self._clock = clock
-        self._margin = margin
+        self.margin = margin
         self._life: Lifetime | None = None
         self._last_refresh: datetime | None = None
         self._refreshed: float | None = None
@@ -61,7 +61,7 @@ class Timing:
         """Return the boot clock's time at which a background refresh is due, infinite for never."""
         if self._life is None:
             return math.inf
-        return due_at(self._life, margin=self._margin, last_refresh=self._refreshed)
+        return due_at(self._life, margin=self.margin, last_refresh=self._refreshed)
 
     def _on_boot_clock(self, moment: datetime | None, wall: float, boot: float) -> float | None:
         if moment is None:

@@ -17,9 +17,10 @@ from typing import Any, Final
 from sidekey_auth.errors import ConfigurationError
 from sidekey_auth.secret import Secret
 
+from .contradictions import contradictions
 from .folders import default_config_file
 from .preset_key import preset_client_key
-from .settings import SETTINGS, VARIABLE_PREFIX, Setting, Settings, contradictions
+from .settings import SETTINGS, VARIABLE_PREFIX, Setting, Settings
 
 DEFAULT: Final = "default"
 

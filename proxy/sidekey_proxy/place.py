@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sidekey_auth.broker import Broker
 from sidekey_auth.clock import SystemClock
-from sidekey_auth.credential import Mode
+from sidekey_auth.credential import Bearer, Mode
 from sidekey_auth.errors import ConfigurationError
 from sidekey_auth.issuer_settings import IssuerSettings
 from sidekey_auth.seal import SealSource
@@ -22,12 +22,14 @@ from sidekey_auth.source import Source
 from sidekey_auth.sources.chatgpt import ChatGptSource
 from sidekey_auth.sources.static import StaticSource
 from sidekey_auth.timing import Timing
+from sidekey_auth.vault import VaultDescription
 from sidekey_auth.vaults.file import FileVault
 
 from .config import Configuration, load
 from .folders import home
-from .settings import Settings
-from .status import StatusReport, report
+from .settings import Settings, allowed_origins
+from .status import StatusReport, report, standing_before
+from .upstream_rules import may_carry, parse_base
 
 if TYPE_CHECKING:
     from sidekey_auth.issuer import Issuer, Issuers
@@ -127,13 +129,28 @@ class Place:
             )
         return Broker(self.vault, sources, profile=self.profile, timing=timing, clock=clock)
 
+    def carrier(self) -> Callable[[Bearer], bool]:
+        """Return what tells whether a bearer may go to the configured upstream."""
+        origin = parse_base(self.settings.upstream).origin
+        allowed = allowed_origins(self.settings)
+        return lambda bearer: may_carry(origin, bearer.origin, allowed)
+
     async def status(self, broker: Broker) -> StatusReport:
         """Return how the profile stands, as a broker that has read the vault sees it."""
-        description = await self.vault.describe()
+        return self.report(broker, await self.vault.describe())
+
+    def report(self, broker: Broker, description: VaultDescription) -> StatusReport:
+        """Return how the profile stands.
+
+        Args:
+            broker: it has read the vault.
+            description: of the vault.
+        """
+        standing = standing_before(broker.standing(), self.carrier())
         now = SystemClock().wall()
         return report(
             broker.credential,
-            broker.standing(),
+            standing,
             description,
             now=now,
             sandbox=self.sandbox,

@@ -1,34 +1,39 @@
-"""Listeners, and how they start, drain and stop."""
+"""Listeners, and how they start, change, drain and stop."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
-from aiohttp import web
 
 from sidekey_auth.broker import Broker
+from sidekey_auth.credential import Bearer
 from sidekey_auth.errors import ConfigurationError
 from sidekey_auth.secret import Secret
+from sidekey_auth.states import Standing
 
-from .addresses import Address, base_url
-from .admin.health import Health, admin_application
+from . import listen_plan
+from .addresses import Address, ListenAddress, base_url, nearest, reachable_by_others
+from .admin.health import Health
+from .contradictions import exposed_problem
+from .doors import AdminDoor, ClientDoor, Door
+from .endpoint import Bound, bind
+from .exchange import Exchange
 from .forward import Forward
 from .guard import GuardRules
-from .listener import Listener
+from .listen_plan import Change, Place, Role, Wanted
+from .server_tls import ServerTls
 from .settings import Settings
-from .status import StatusReport
+from .status import StatusReport, standing_before
 from .upstream_rules import loop_problem, parse_base
 
 log = structlog.get_logger("sidekey.server")
 
-BACKLOG: Final = 1024
-_NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_IDLE_GRACE: Final = 2.0
+"""Seconds for which an idle connection may bring one more request after its listener is closed to others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,204 +43,260 @@ class Addresses:
     Attributes:
         listen: what clients connect to, ports filled in.
         admin: what probes connect to.
+        hosts: names that clients reach it by, besides.
     """
 
-    listen: tuple[Address, ...]
-    admin: tuple[Address, ...]
+    listen: tuple[ListenAddress, ...] = ()
+    admin: tuple[ListenAddress, ...] = ()
+    hosts: tuple[str, ...] = ()
 
     @property
-    def base_url(self) -> str:
-        """The base URL for clients on this machine."""
-        return base_url(self.listen[0])
+    def base_url(self) -> str | None:
+        """The base URL for clients on this machine; None where there are only Unix sockets."""
+        port = nearest(self.listen)
+        return None if port is None else base_url(port, self.hosts)
 
     @property
     def admin_url(self) -> str | None:
-        """The admin listener's URL, if there is one."""
-        return base_url(self.admin[0]).removesuffix("/v1") if self.admin else None
+        """The admin listener's URL, if there is one on a port."""
+        port = nearest(self.admin)
+        return None if port is None else base_url(port, self.hosts).removesuffix("/v1")
 
 
-class Server:
-    """The proxy's listeners and the admin listener, around one broker.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrangement:
+    """How a server serves. Another one can take its place while it does.
 
-    Args:
+    Attributes:
         settings: where to listen, and whom to let in.
-        broker: started already; it is not stopped here.
         forward: takes requests to upstream.
         client_key: what clients must show, or None where nothing is asked for.
         admin_key: what `/status` asks for, in any case.
         status: gives the report for `/status`.
-        default_listen: the listen address was nobody's choice: `::1` is added where there is IPv6.
+        carries: tells whether a bearer may go to the upstream.
+        tls: what https:// listeners show, or None where there is none.
+        nobodys_choice: the roles whose addresses are the defaults.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        broker: Broker,
-        forward: Forward,
-        *,
-        client_key: Secret | None,
-        admin_key: Secret,
-        status: Callable[[], StatusReport],
-        default_listen: bool = False,
-    ) -> None:
-        self._settings = settings
-        self._broker = broker
-        self._forward = forward
-        self._keys = (client_key,) if client_key is not None else ()
-        self._admin_keys = (admin_key,)
-        self._status = status
-        self._default_listen = default_listen
-        self._listeners: list[Listener] = []
-        self._servers: list[asyncio.Server] = []
-        self._admin: list[web.AppRunner] = []
-        self._draining = False
-        self.addresses = Addresses((), ())
+    settings: Settings
+    forward: Forward
+    client_key: Secret | None
+    admin_key: Secret
+    status: Callable[[], StatusReport]
+    carries: Callable[[Bearer], bool] = lambda _: True
+    tls: ServerTls | None = None
+    nobodys_choice: frozenset[Role] = frozenset()
 
-    async def start(self) -> Addresses:
+
+class Server:
+    """The proxy's listeners and the admin listeners, around one broker.
+
+    Args:
+        broker: started already; it is not stopped here.
+        arrangement: how to serve.
+    """
+
+    def __init__(self, broker: Broker, arrangement: Arrangement) -> None:
+        self._broker = broker
+        self._arrangement = arrangement
+        self._doors: dict[Place, Door] = {}
+        self._closing: set[asyncio.Task[int]] = set()
+        self._draining = False
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where it is reached now."""
+        return Addresses(
+            tuple(door.endpoint.bound.address for door in self._doors_of("clients")),
+            tuple(door.endpoint.bound.address for door in self._doors_of("admin")),
+            self._arrangement.settings.hosts,
+        )
+
+    async def start(self, given: Iterable[tuple[Role, Bound]] = ()) -> Addresses:
         """Listen.
+
+        Args:
+            given: sockets that listen already, such as systemd's; those that nobody wants are closed.
 
         Raises:
             ConfigurationError: an address cannot be had.
         """
         try:
-            listen = [await self._listen(address) for address in self._wanted()]
-            admin = [await self._listen_admin(address) for address in self._settings.admin_listen]
-            self.addresses = Addresses(tuple(filter(None, listen)), tuple(admin))
-            self._check_loop()
+            await self.change(self._arrangement, given)
         except BaseException:
             await self.stop(drain=0)
             raise
-        self._warn_of_clear_text()
         return self.addresses
 
+    async def change(self, arrangement: Arrangement, given: Iterable[tuple[Role, Bound]] = ()) -> None:
+        """Serve in another way from now on, and drop no connection for it.
+
+        Listeners that are wanted no more are closed and drained, new ones opened, and the others stay.
+
+        Args:
+            arrangement: the other way.
+            given: sockets that listen already; those that nobody wants are closed.
+
+        Raises:
+            ConfigurationError: an address cannot be had; all is as it was before.
+        """
+        offered = {Place(role, bound.wanted.place): bound for role, bound in given}
+        try:
+            plan = listen_plan.change(self._doors, self._wanted(arrangement, offered))
+            listening = self._prepared(plan, arrangement, offered)
+        finally:
+            for bound in offered.values():
+                bound.close()
+        self._arrangement = arrangement
+        for place in plan.close:
+            self._close_later(self._doors.pop(place))
+        for place, bound in listening.items():
+            if place in self._doors:
+                self._doors[place].endpoint.bound = bound
+            else:
+                self._doors[place] = self._door(place.role, bound)
+            await self._open(self._doors[place])
+        self._warn_of_clear_text()
+
     async def stop(self, drain: float | None = None) -> None:
-        """Stop accepting, let open requests finish, then end.
+        """Stop accepting, let open requests finish, then end. The admin listeners answer until then.
 
         Args:
             drain: seconds that open requests may take; the setting's where it is left out.
         """
         self._draining = True
-        for server in self._servers:
-            server.close()
-        seconds = self._settings.drain_timeout if drain is None else drain
-        waiting = sum(listener.open_exchanges for listener in self._listeners)
+        seconds = self._arrangement.settings.drain_timeout if drain is None else drain
+        clients, admin = self._doors_of("clients"), self._doors_of("admin")
+        for door in clients:
+            door.endpoint.close()
+        waiting = self._open_requests()
         if waiting:
             log.info("draining", requests=waiting, seconds=seconds)
-        cut = await asyncio.gather(*(listener.drain(seconds) for listener in self._listeners))
-        for runner in self._admin:
-            await runner.cleanup()
-        self._listeners, self._servers, self._admin = [], [], []
+        cut = await asyncio.gather(*(door.drain(seconds) for door in clients), *self._closing)
+        for door in admin:
+            door.endpoint.close()
+            await door.drain(seconds)
+        self._doors.clear()
         if sum(cut):
             log.warning("requests were cut", requests=sum(cut))
 
-    def _wanted(self) -> Sequence[tuple[Address, bool]]:
-        wanted = [(address, True) for address in self._settings.listen]
-        if self._default_listen:
-            wanted.append((replace(self._settings.listen[0], host="::1"), False))
-        return wanted
+    # --- listeners ------------------------------------------------------------------------------------
 
-    async def _listen(self, wanted: tuple[Address, bool]) -> Address | None:
-        address, needed = wanted
-        rules = GuardRules(
-            loopback=address.is_loopback,
-            hosts=frozenset(self._settings.hosts),
-            origins=frozenset(self._settings.origins),
-            client_keys=self._keys,
+    def _wanted(self, arrangement: Arrangement, offered: dict[Place, Bound]) -> tuple[Wanted, ...]:
+        there = {place: self._bound(place) for place in self._doors} | offered
+        return listen_plan.wanted(
+            arrangement.settings.listen,
+            arrangement.settings.admin_listen,
+            nobodys_choice=arrangement.nobodys_choice,
+            given=[Wanted(place.role, bound.wanted) for place, bound in there.items() if bound.given],
         )
-        listener = Listener(lambda exchange: self._forward.handle(exchange, rules))
-        bound = bind(address, needed=needed)
-        if bound is None:
-            return None
-        loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(listener, sock=bound, backlog=BACKLOG))
-        self._listeners.append(listener)
-        return replace(address, port=bound.getsockname()[1])
 
-    async def _listen_admin(self, address: Address) -> Address:
-        rules = GuardRules(
-            loopback=address.is_loopback,
-            hosts=frozenset(self._settings.hosts),
-            client_keys=self._admin_keys,
+    def _prepared(
+        self, plan: Change, arrangement: Arrangement, offered: dict[Place, Bound]
+    ) -> dict[Place, Bound]:
+        """Return the sockets that are to be served, the new ones bound; offered ones are taken out."""
+        opened: dict[Place, Bound] = {}
+        try:
+            for wanted in plan.open:
+                bound = offered.pop(wanted.place, None) or bind(wanted.address, needed=wanted.needed)
+                if bound is not None:
+                    opened[wanted.place] = bound.served_as(wanted.address)
+            staying = {each.place: self._bound(each.place).served_as(each.address) for each in plan.stay}
+            listening = {**staying, **opened}
+            self._check(arrangement, listening)
+            for bound in listening.values():
+                bound.permit()
+        except BaseException:
+            for bound in opened.values():
+                bound.close()
+            raise
+        return listening
+
+    def _bound(self, place: Place) -> Bound:
+        return self._doors[place].endpoint.bound
+
+    def _check(self, arrangement: Arrangement, listening: Mapping[Place, Bound]) -> None:
+        """Look again at what the settings could not know: free ports, `::1`, sockets that were given."""
+        settings = arrangement.settings
+        addresses = [bound.address for bound in listening.values()]
+        ports = [address for address in addresses if isinstance(address, Address)]
+        origin = parse_base(settings.upstream).origin
+        if problem := loop_problem(origin, ports, own_names=settings.hosts):
+            raise ConfigurationError(f"`upstream`: {problem}")
+        if arrangement.tls is None and any(address.tls for address in addresses):
+            raise ConfigurationError("an https:// listener needs `tls_certificate`")
+        clients = [bound.address for place, bound in listening.items() if place.role == "clients"]
+        exposed = reachable_by_others(clients)
+        if exposed and arrangement.client_key is None:
+            raise ConfigurationError(f"`client_key_required`: {exposed_problem(exposed)}")
+
+    def _door(self, role: Role, bound: Bound) -> Door:
+        if role == "admin":
+            health = Health(self._standing, self._report, lambda: self._draining)
+            return AdminDoor(bound, health)
+        return ClientDoor(bound, self._handle)
+
+    async def _handle(self, exchange: Exchange, rules: GuardRules) -> None:
+        await self._arrangement.forward.handle(exchange, rules)
+
+    async def _open(self, door: Door) -> None:
+        now = self._arrangement
+        tls = None
+        if door.endpoint.bound.wanted.tls and now.tls is not None:
+            tls = now.tls.admin if isinstance(door, AdminDoor) else now.tls.clients
+        await door.open(self._rules(door), tls)
+
+    def _rules(self, door: Door) -> GuardRules:
+        now = self._arrangement
+        settings = now.settings
+        address = door.endpoint.bound.wanted
+        admin = isinstance(door, AdminDoor)
+        keys = (now.admin_key,) if admin else (now.client_key,) if now.client_key is not None else ()
+        if isinstance(address, Address):
+            loopback, hosts = address.is_loopback, settings.hosts
+        else:  # no name can be pointed at a Unix socket, and its clients call it as they like
+            loopback, hosts = False, ()
+        return GuardRules(
+            loopback=loopback,
+            hosts=frozenset(hosts),
+            origins=frozenset() if admin else frozenset(settings.origins),
+            client_keys=keys,
         )
-        health = Health(self._broker.standing, self._report, lambda: self._draining)
-        runner = web.AppRunner(admin_application(health, rules), access_log=None)
-        bound = bind(address)
-        assert bound is not None  # noqa: S101 - it is needed
-        await runner.setup()
-        self._admin.append(runner)
-        await web.SockSite(runner, bound, shutdown_timeout=1.0).start()
-        return replace(address, port=bound.getsockname()[1])
+
+    def _close_later(self, door: Door) -> None:
+        log.info("a listener is closed", listen=str(door.endpoint.bound.address))
+        door.endpoint.close()
+        seconds = self._arrangement.settings.drain_timeout
+        task = asyncio.create_task(door.drain(seconds, idle_grace=_IDLE_GRACE))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    # --- telling --------------------------------------------------------------------------------------
+
+    def _standing(self) -> Standing:
+        return standing_before(self._broker.standing(), self._arrangement.carries)
 
     def _report(self) -> dict[str, Any]:
+        now, addresses = self._arrangement, self.addresses
         return {
-            **self._status().as_json(),
-            "listen": [str(address) for address in self.addresses.listen],
-            "admin_listen": [str(address) for address in self.addresses.admin],
-            "upstream": self._settings.upstream,
-            "client_key_required": bool(self._keys),
-            "clear_text_listeners": [str(address) for address in self._exposed()],
-            "open_requests": sum(listener.open_exchanges for listener in self._listeners),
+            **now.status().as_json(),
+            "listen": [str(address) for address in addresses.listen],
+            "admin_listen": [str(address) for address in addresses.admin],
+            "upstream": now.settings.upstream,
+            "client_key_required": now.client_key is not None,
+            "clear_text_listeners": [str(address) for address in self._clear_text()],
+            "open_requests": self._open_requests(),
         }
 
-    def _exposed(self) -> list[Address]:
+    def _open_requests(self) -> int:
+        return sum(door.open_requests for door in self._doors.values())
+
+    def _doors_of(self, role: Role) -> list[Door]:
+        return [door for place, door in self._doors.items() if place.role == role]
+
+    def _clear_text(self) -> list[ListenAddress]:
         return [address for address in self.addresses.listen if address.is_clear_text]
 
-    def _check_loop(self) -> None:
-        """Look again at what the settings could not know: free ports, and `::1` beside the default."""
-        bound = (*self.addresses.listen, *self.addresses.admin)
-        origin = parse_base(self._settings.upstream).origin
-        if problem := loop_problem(origin, bound, own_names=self._settings.hosts):
-            raise ConfigurationError(f"`upstream`: {problem}")
-
     def _warn_of_clear_text(self) -> None:
-        for address in self._exposed():
+        for address in self._clear_text():
             log.warning("client keys travel in the clear", listen=str(address))
-
-
-def bind(address: Address, *, needed: bool = True) -> socket.socket | None:
-    """Return a socket bound to an address, exclusively.
-
-    Args:
-        address: where; port 0 takes a free one.
-        needed: False returns None where the machine has no such address.
-
-    Raises:
-        ConfigurationError: it is in use, or not this machine's.
-    """
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        _insist(address, error, needed=needed)
-        return None
-    try:
-        bound.setblocking(False)
-        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            # On POSIX this only lets a port be had again whose old connections linger.
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind(place)
-        bound.listen(BACKLOG)
-    except OSError as error:
-        bound.close()
-        _insist(address, error, needed=needed)
-        return None
-    return bound
-
-
-def _insist(address: Address, error: OSError, *, needed: bool) -> None:
-    if not needed and (error.errno in _NO_SUCH_ADDRESS or isinstance(error, socket.gaierror)):
-        return
-    if error.errno == errno.EADDRINUSE:
-        raise ConfigurationError(
-            f"{address} is in use",
-            remedy="Is sidekey running already? Else choose another address with --listen or --admin-listen.",
-        ) from None
-    raise ConfigurationError(
-        f"{address} cannot be listened on: {error.strerror}", remedy="Choose another address with --listen."
-    ) from None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,55 +13,167 @@ from typing import Any, Final
 import structlog
 
 from sidekey_auth.broker import Broker
-from sidekey_auth.credential import Bearer
 from sidekey_auth.secret import Secret
 from sidekey_auth.vault import VaultDescription
 
 from .config import DEFAULT
 from .copies import Copies
+from .endpoint import Bound
 from .forward import Forward
 from .hardening import admit_profilers
+from .listen_plan import Role
 from .logs import Log
 from .place import Place
-from .server import Server
-from .settings import allowed_origins
-from .status import StatusReport, report
+from .record import Recorder, RequestRecord
+from .server import Arrangement, Server
+from .server_tls import server_tls
+from .status import standing_before
 from .upstream_pool import PooledUpstream, UpstreamSettings
-from .upstream_rules import may_carry, parse_base
+from .upstream_rules import parse_base
 
 log = structlog.get_logger("sidekey.server")
 
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+_SETTING_OF: Final[dict[Role, str]] = {"clients": "listen", "admin": "admin_listen"}
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """What is to be shown.
+
+    Attributes:
+        client: by clients; None where nothing is asked for.
+        admin: by who asks for `/status`.
+    """
+
+    client: Secret | None
+    admin: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What requests travel through; a reload makes another one, and those under way end on the old.
+
+    Attributes:
+        upstream: the connections.
+        copies: of request bodies.
+        forward: the rest.
+    """
+
+    upstream: PooledUpstream
+    copies: Copies
+    forward: Forward
+
+    async def close(self) -> None:
+        await self.upstream.close()
+        self.copies.close()
+
+
 class Running:
     """A running proxy.
 
-    Attributes:
-        server: its listeners.
-        broker: its bearer.
+    Args:
+        place: whose credential is served.
+        vault: where that is kept.
+        record: is told of each request that is over.
+        keys: what is to be shown.
     """
 
-    server: Server
-    broker: Broker
+    def __init__(self, place: Place, vault: VaultDescription, record: Recorder, keys: Keys) -> None:
+        self.place = place
+        self._vault = vault
+        self._record = record
+        self._issuers = place.issuers()
+        self.broker = place.broker(self._issuers)
+        self._way = self._way_of(place)
+        self._old_ways: list[_Way] = []
+        self.server = Server(self.broker, self._arrangement(place, keys, self._way))
+
+    async def start(self, given: Iterable[tuple[Role, Bound]] = ()) -> None:
+        """Listen; see ``Server.start``."""
+        await self.broker.start()
+        await self.server.start(given)
+
+    async def change(self, place: Place, record: Recorder, keys: Keys) -> None:
+        """Serve with other settings from now on; requests under way end as they began.
+
+        Args:
+            place: the same one with other settings, those aside that are fixed at start.
+            record: is told of each request from now on.
+            keys: what is to be shown from now on.
+
+        Raises:
+            ConfigurationError: they cannot be used; all is as it was before.
+        """
+        way = self._way_of(place)
+        try:
+            await self.server.change(self._arrangement(place, keys, way))
+        except BaseException:
+            await way.close()
+            raise
+        self._way.upstream.retire()
+        self._old_ways = [old for old in (*self._old_ways, self._way) if old.upstream.in_use]
+        self._way, self.place, self._record = way, place, record
+        self._issuers.change(place.issuer_settings())
+        self.broker.refresh_before(place.settings.refresh_margin)
+
+    async def stop(self) -> None:
+        """Drain, and end."""
+        async with AsyncExitStack() as stack:  # each of them, whatever becomes of the others
+            stack.push_async_callback(self._issuers.close)
+            stack.push_async_callback(self.broker.stop)
+            for way in (*self._old_ways, self._way):
+                stack.push_async_callback(way.close)
+            stack.push_async_callback(self.server.stop)
+
+    def _way_of(self, place: Place) -> _Way:
+        upstream = PooledUpstream(upstream_settings(place))
+        copies = _copies(place)
+        forward = Forward(
+            self.broker,
+            upstream,
+            self._tell,
+            may_carry=place.carrier(),
+            copies=copies,
+            pass_organization=place.settings.pass_organization,
+            foreign_refusals=place.settings.foreign_refusals,
+        )
+        return _Way(upstream, copies, forward)
+
+    def _tell(self, record: RequestRecord) -> None:
+        self._record(record)
+
+    def _arrangement(self, place: Place, keys: Keys, way: _Way) -> Arrangement:
+        came_from = place.configuration.came_from
+        return Arrangement(
+            settings=place.settings,
+            forward=way.forward,
+            client_key=keys.client,
+            admin_key=keys.admin,
+            status=lambda: place.report(self.broker, self._vault),
+            carries=place.carrier(),
+            tls=server_tls(place.settings),
+            nobodys_choice=frozenset(
+                role for role, name in _SETTING_OF.items() if came_from.get(name) == DEFAULT
+            ),
+        )
 
 
 @asynccontextmanager
 async def running(
-    place: Place, lines: Log, client_key: Secret | None, admin_key: Secret
+    place: Place, lines: Log, keys: Keys, given: Iterable[tuple[Role, Bound]] = ()
 ) -> AsyncIterator[Running]:
     """Serve until the block ends, then drain and stop.
 
     Args:
         place: whose credential is served.
         lines: the access log.
-        client_key: what clients must show; None where nothing is asked for.
-        admin_key: what `/status` asks for.
+        keys: what is to be shown.
+        given: sockets that listen already.
 
     Raises:
         VaultError, SealError: the vault cannot be used as it is.
-        ConfigurationError: an address cannot be listened on.
+        ConfigurationError: an address cannot be listened on, or TLS cannot be had.
     """
     if place.settings.allow_profiling:
         admit_profilers()
@@ -70,49 +181,24 @@ async def running(
             "debuggers and profilers of this user may look into this process", setting="allow_profiling"
         )
     await place.vault.check()
-    description = await place.vault.describe()
-    issuers = place.issuers()
-    broker = place.broker(issuers)
-    upstream = PooledUpstream(upstream_settings(place))
-    copies = _copies(place)
-    server = Server(
-        place.settings,
-        broker,
-        Forward(
-            broker,
-            upstream,
-            lines.request,
-            may_carry=_carrier(place),
-            copies=copies,
-            pass_organization=place.settings.pass_organization,
-            foreign_refusals=place.settings.foreign_refusals,
-        ),
-        client_key=client_key,
-        admin_key=admin_key,
-        status=lambda: _report(place, broker, description),
-        default_listen=place.configuration.came_from.get("listen") == DEFAULT,
-    )
+    proxy = Running(place, await place.vault.describe(), lines.request, keys)
     try:
-        await broker.start()
-        addresses = await server.start()
+        await proxy.start(given)
+        addresses = proxy.server.addresses
         log.info(
             "listening",
             base_url=addresses.base_url,
             admin_url=addresses.admin_url,
-            also=[str(address) for address in addresses.listen[1:]],
+            listen=[str(address) for address in addresses.listen],
+            admin_listen=[str(address) for address in addresses.admin],
             upstream=place.settings.upstream,
             profile=place.profile,
-            client_key=client_key is not None,
+            client_key=keys.client is not None,
         )
-        _tell_standing(place, broker)
-        yield Running(server, broker)
+        tell_standing(place, proxy.broker)
+        yield proxy
     finally:
-        async with AsyncExitStack() as stack:  # each of them, whatever becomes of the others
-            stack.callback(copies.close)
-            stack.push_async_callback(issuers.close)
-            stack.push_async_callback(broker.stop)
-            stack.push_async_callback(upstream.close)
-            stack.push_async_callback(server.stop)
+        await proxy.stop()
 
 
 async def until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
@@ -152,25 +238,16 @@ def _copies(place: Place) -> Copies:
     return Copies(limit=chosen.replay_limit, budget=chosen.replay_budget, folder=chosen.replay_folder)
 
 
-def _carrier(place: Place) -> Callable[[Bearer], bool]:
-    origin = parse_base(place.settings.upstream).origin
-    allowed = allowed_origins(place.settings)
-    return lambda bearer: may_carry(origin, bearer.origin, allowed)
-
-
-def _report(place: Place, broker: Broker, description: VaultDescription) -> StatusReport:
-    return report(broker.credential, broker.standing(), description, now=time.time(), sandbox=place.sandbox)
-
-
-def _tell_standing(place: Place, broker: Broker) -> None:
-    standing = broker.standing()
-    if standing.bearer is None:
-        log.warning("no bearer", state=standing.state, sentence=standing.sentence, remedy=standing.remedy)
-    elif not _carrier(place)(standing.bearer):
+def tell_standing(place: Place, broker: Broker) -> None:
+    """Log whether requests will have a bearer."""
+    standing = standing_before(broker.standing(), place.carrier())
+    if standing.bearer is not None:
+        log.info("ready", state=standing.state, sentence=standing.sentence)
+    elif broker.standing().bearer is not None:
         log.warning(
             "the bearer may not go to this upstream: requests are refused",
             upstream=place.settings.upstream,
             remedy="Name it in the setting allow_upstream.",
         )
     else:
-        log.info("ready", state=standing.state, sentence=standing.sentence)
+        log.warning("no bearer", state=standing.state, sentence=standing.sentence, remedy=standing.remedy)

@@ -14,7 +14,7 @@ from sidekey_auth.credential import checked_profile
 from sidekey_auth.errors import ConfigurationError
 
 from . import upstream_rules
-from .addresses import Address, is_loopback_host, parse_address, parse_host
+from .addresses import ListenAddress, is_loopback_host, parse_host, parse_listen
 
 T = TypeVar("T")
 
@@ -131,8 +131,8 @@ def _read_port(value: Any) -> int:
     return value
 
 
-def _read_address(value: Any) -> Address:
-    return parse_address(str(value) if type(value) is int else _read_text(value))
+def _read_address(value: Any) -> ListenAddress:
+    return parse_listen(str(value) if type(value) is int else _read_text(value))
 
 
 def _read_host(value: Any) -> str:
@@ -189,8 +189,12 @@ SIZE: Final[Kind[int]] = Kind(
     'a size such as "64 MiB" (KiB, MiB, GiB), or a number of bytes', _read_size, _number, _plain_size
 )
 PORT: Final[Kind[int]] = Kind("a port from 1 to 65535, or 0 for any free one", _read_port, _number, _same)
-ADDRESS: Final[Kind[Address]] = Kind(
-    'addresses such as "127.0.0.1:8484" or "[::1]:8484"', _read_address, _same, str
+ADDRESS: Final[Kind[ListenAddress]] = Kind(
+    'addresses such as "127.0.0.1:8484", "[::1]:8484", "https://0.0.0.0:8443" or '
+    '"unix:/run/sidekey.sock?mode=0660"',
+    _read_address,
+    _same,
+    str,
 )
 HOST: Final[Kind[str]] = Kind("host names or IP addresses, without a port", _read_host, _same, _same)
 ORIGIN: Final[Kind[str]] = Kind('origins such as "https://app.example"', _read_origin, _same, _same)

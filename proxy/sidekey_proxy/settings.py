@@ -14,16 +14,9 @@ from sidekey_auth.credential import DEFAULT_PROFILE
 from sidekey_auth.issuer_settings import CALLBACK_PORTS, CLIENT_ID, ISSUER, ORIGINATOR, SCOPE
 
 from . import setting_kinds as kinds
-from .addresses import LOOPBACK_HOST, Address, reachable_by_others
+from .addresses import LOOPBACK_HOST, Address, ListenAddress
 from .setting_kinds import Kind
-from .upstream_rules import (
-    DEFAULT_UPSTREAM,
-    Origin,
-    clear_text_problem,
-    loop_problem,
-    parse_allowed,
-    parse_base,
-)
+from .upstream_rules import DEFAULT_UPSTREAM, Origin, parse_allowed
 
 Exchange = Literal["always", "when-refused"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -41,18 +34,41 @@ def _about(kind: Kind[Any], says: str) -> dict[str, Any]:
 class Settings:
     """What a person may decide; the sentences beside each are its documentation."""
 
-    listen: tuple[Address, ...] = field(
+    listen: tuple[ListenAddress, ...] = field(
         default=(Address(LOOPBACK_HOST, 8484),),
         metadata=_about(
             kinds.list_of(kinds.ADDRESS, at_least=1),
-            "Where clients connect. An address that other machines can reach demands client keys.",
+            "Where clients connect. An address that others can reach demands client keys; https:// needs "
+            "tls_certificate.",
         ),
     )
-    admin_listen: tuple[Address, ...] = field(
+    admin_listen: tuple[ListenAddress, ...] = field(
         default=(Address(LOOPBACK_HOST, 8485),),
         metadata=_about(
             kinds.list_of(kinds.ADDRESS),
             "Where /livez, /readyz and /status are served. An empty list turns them off.",
+        ),
+    )
+    tls_certificate: Path | None = field(
+        default=None,
+        metadata=_about(
+            kinds.PATH,
+            "A PEM file with the certificate that https:// listeners show, followed by its chain.",
+        ),
+    )
+    tls_key: Path | None = field(
+        default=None,
+        metadata=_about(
+            kinds.PATH,
+            "A PEM file with the certificate's private key, unencrypted. None: it is in tls_certificate.",
+        ),
+    )
+    tls_client_ca: Path | None = field(
+        default=None,
+        metadata=_about(
+            kinds.PATH,
+            "A PEM file of certificate authorities: clients of https:// listeners must show a certificate "
+            "from one of them. The admin listener asks for none.",
         ),
     )
     hosts: tuple[str, ...] = field(
@@ -72,7 +88,8 @@ class Settings:
         default=True,
         metadata=_about(
             kinds.BOOLEAN,
-            "Whether clients must show the client key. Only a listener on loopback may do without.",
+            "Whether clients must show the client key. Only a listener on loopback, or a Unix socket of mode "
+            "0600, may do without.",
         ),
     )
     drain_timeout: float = field(
@@ -316,28 +333,3 @@ SECTIONS: Final = {
 def allowed_origins(settings: Settings) -> tuple[Origin, ...]:
     """Return the setting ``allow_upstream`` as origins."""
     return tuple(parse_allowed(entry) for entry in settings.allow_upstream)
-
-
-def contradictions(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """Return what does not fit together: the setting's name and the reason, for each.
-
-    Each value is one that its kind allows.
-    """
-    found: list[tuple[str, str]] = []
-    origin = parse_base(settings.upstream).origin
-    clear_text = clear_text_problem(origin, allow_insecure=settings.allow_insecure_upstream)
-    if clear_text:
-        found.append(("upstream", clear_text))
-    loop = loop_problem(origin, (*settings.listen, *settings.admin_listen), own_names=settings.hosts)
-    if loop:
-        found.append(("upstream", loop))
-    exposed = () if settings.client_key_required else reachable_by_others(settings.listen)
-    if exposed:
-        where = ", ".join(map(str, exposed))
-        found.append(
-            ("client_key_required", f"other machines can reach {where}: clients must show a key there")
-        )
-    both = {str(a) for a in settings.listen if a.port} & {str(a) for a in settings.admin_listen}
-    if both:
-        found.append(("admin_listen", f"{', '.join(sorted(both))} is where clients connect"))
-    return tuple(found)

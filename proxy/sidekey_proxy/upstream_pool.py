@@ -81,11 +81,23 @@ class PooledUpstream:
                     raise
         return await (await self._connect()).exchange(head, request)
 
-    async def close(self) -> None:
-        """Close all connections."""
+    @property
+    def in_use(self) -> bool:
+        """Whether there are connections."""
+        return bool(self._open)
+
+    def retire(self) -> None:
+        """Close what is unused now, and every other connection after its answer."""
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
+        while self._idle:
+            connection, _ = self._idle.popitem()
+            connection.abort()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self.retire()
         for connection in list(self._open):
             connection.abort()
         for _ in range(_TURNS_TO_CLOSE):

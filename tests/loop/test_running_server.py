@@ -239,3 +239,10 @@ async def test_a_bearer_that_may_not_go_to_the_upstream_is_told_of_at_start_and_
     async with house.serving(**environment) as server:
         await server.logged("the bearer may not go to this upstream: requests are refused")
         assert await bearer_used(house, server) is None
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{await server.admin()}/readyz") as answer,
+        ):
+            told = await answer.json()
+            assert (answer.status, told["code"]) == (503, "upstream_not_allowed")
+    assert (await house.run("status", **environment)).code == 3

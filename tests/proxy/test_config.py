@@ -17,8 +17,9 @@ from sidekey_auth.errors import ConfigurationError
 from sidekey_auth.secret import Secret
 from sidekey_proxy.addresses import Address
 from sidekey_proxy.config import ENVIRONMENT_ONLY, load
+from sidekey_proxy.contradictions import contradictions
 from sidekey_proxy.folders import home
-from sidekey_proxy.settings import SECTIONS, SETTINGS, Settings, contradictions
+from sidekey_proxy.settings import SECTIONS, SETTINGS, Settings
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 KEY = "canary-client-key-0123456789abcdef"
@@ -228,7 +229,8 @@ def test_everything_wrong_is_said_at_once_with_file_key_and_what_is_allowed(tmp_
         ),
         (
             "command line: --listen has a value that cannot be used (the port is missing). "
-            'Allowed: a list of addresses such as "127.0.0.1:8484" or "[::1]:8484".'
+            'Allowed: a list of addresses such as "127.0.0.1:8484", "[::1]:8484", "https://0.0.0.0:8443" or '
+            '"unix:/run/sidekey.sock?mode=0660".'
         ),
         "environment: SIDEKEY_CLIENT_KEY cannot be used: a client key has 32 characters or more.",
     ]
@@ -436,7 +438,32 @@ def test_no_file_makes_loading_fail_in_another_way(content: bytes) -> None:
         (
             {"SIDEKEY_CLIENT_KEY_REQUIRED": "no", "SIDEKEY_LISTEN": "8484,0.0.0.0:9000"},
             "environment: SIDEKEY_CLIENT_KEY_REQUIRED",
-            "other machines can reach 0.0.0.0:9000: clients must show a key there",
+            "others can reach 0.0.0.0:9000: clients must show a key there",
+        ),
+        (
+            {"SIDEKEY_CLIENT_KEY_REQUIRED": "no", "SIDEKEY_LISTEN": "8484,unix:/run/s?mode=0660"},
+            "environment: SIDEKEY_CLIENT_KEY_REQUIRED",
+            "others can reach unix:/run/s?mode=0660: clients must show a key there",
+        ),
+        (
+            {"SIDEKEY_LISTEN": "8484,https://0.0.0.0:8443"},
+            "environment: SIDEKEY_LISTEN",
+            "https://0.0.0.0:8443 needs a certificate, and there is no tls_certificate",
+        ),
+        (
+            {"SIDEKEY_TLS_CLIENT_CA": "ca.pem"},
+            "environment: SIDEKEY_TLS_CLIENT_CA",
+            "there is no tls_certificate",
+        ),
+        (
+            {"SIDEKEY_LISTEN": "8484,https://127.0.0.1:8484", "SIDEKEY_TLS_CERTIFICATE": "cert.pem"},
+            "environment: SIDEKEY_LISTEN",
+            "127.0.0.1:8484 is there twice",
+        ),
+        (
+            {"SIDEKEY_LISTEN": "unix:/run/s", "SIDEKEY_ADMIN_LISTEN": "unix:/run/s?mode=0666"},
+            "environment: SIDEKEY_ADMIN_LISTEN",
+            "unix:/run/s is where clients connect",
         ),
         (
             {"SIDEKEY_LISTEN": "8485"},
@@ -449,6 +476,10 @@ def test_settings_that_contradict_each_other_are_refused(
     environ: dict[str, str], key: str, reason: str
 ) -> None:
     assert problems(environ=environ) == [f"{key} cannot be used: {reason}."]
+
+
+def test_a_unix_socket_of_this_user_alone_may_do_without_a_client_key() -> None:
+    load({"SIDEKEY_CLIENT_KEY_REQUIRED": "no", "SIDEKEY_LISTEN": "unix:/run/s"})
 
 
 def test_a_flag_is_named_as_it_is_typed() -> None:

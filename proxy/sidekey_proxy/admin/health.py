@@ -30,12 +30,12 @@ class Health:
     draining: Callable[[], bool]
 
 
-def admin_application(health: Health, rules: GuardRules) -> web.Application:
+def admin_application(health: Health, rules: Callable[[], GuardRules]) -> web.Application:
     """Return the admin listener's application.
 
     Args:
         health: what it tells.
-        rules: who may ask; `/livez` and `/readyz` ask for no key, since probes have none.
+        rules: gives who may ask; `/livez` and `/readyz` ask for no key, since probes have none.
     """
 
     @web.middleware
@@ -48,10 +48,10 @@ def admin_application(health: Health, rules: GuardRules) -> web.Application:
             version="1.0" if request.version < (1, 1) else "1.1",
         )
         try:
-            check_host(head, None, rules)
-            check_page(head, rules)
+            check_host(head, None, rules())
+            check_page(head, rules())
             if request.path == "/status":
-                check_key(head, rules)
+                check_key(head, rules())
         except Refused as refused:
             failure = refused.failure
             headers = [(name.decode(), value.decode()) for name, value in failure.extra]
@@ -63,6 +63,7 @@ def admin_application(health: Health, rules: GuardRules) -> web.Application:
             )
         response = await handler(request)
         response.headers["Cache-Control"] = "no-store"
+        response.force_close()  # a probe that kept its connection would go on asking a process that is left
         return response
 
     async def livez(_: web.Request) -> web.Response:

@@ -11,12 +11,12 @@ from contextlib import AsyncExitStack
 import aiohttp
 import typer
 
-from sidekey_auth.errors import SidekeyError
+from sidekey_auth.errors import ConfigurationError, SidekeyError
 from sidekey_auth.secret import Secret
 from sidekey_proxy import logs
 from sidekey_proxy.place import find_place
 from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_nobody_is
-from sidekey_proxy.serving import running, until_told_to_stop
+from sidekey_proxy.serving import Keys, running, until_told_to_stop
 
 from .environment import detect_shell, exports, proxy_variables
 from .options import Profile, Sandbox
@@ -52,8 +52,10 @@ def demo(
             lines = logs.configure(level=place.settings.log_level, form=place.settings.log_format)
             await sign_in_if_nobody_is(place, started)
             key = await place.client_key()
-            proxy = await stack.enter_async_context(running(place, lines, key, key))
+            proxy = await stack.enter_async_context(running(place, lines, Keys(key, key)))
             url = proxy.server.addresses.base_url
+            if url is None:
+                raise ConfigurationError("a demo needs a port", remedy="Name one with --listen.")
             say(f"\nPOST {url}/responses, streamed, with no OpenAI key:\n")
             await show_answer(url, key)
             say("\n\nIn another terminal (Ctrl-C ends this one):\n")

@@ -14,9 +14,10 @@ import typer
 
 from sidekey_auth.errors import ConfigurationError, SidekeyError
 from sidekey_proxy import logs
-from sidekey_proxy.addresses import base_url
+from sidekey_proxy.addresses import base_url, nearest
 from sidekey_proxy.hardening import as_found
 from sidekey_proxy.place import find_place, new_client_key
+from sidekey_proxy.settings import Settings
 
 from .environment import SHELLS, Shell, child_environment, detect_shell, exports, proxy_variables
 from .options import Config, Profile, Sandbox
@@ -34,7 +35,7 @@ def env(
     ] = None,
     listen: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where the proxy listens, if not where the settings say."),
+        typer.Option(metavar="ADDRESS", help="Where the proxy listens, if not where the settings say."),
     ] = None,
     profile: Profile = None,
     sandbox: Sandbox = False,
@@ -58,7 +59,7 @@ def env(
         flags = {"profile": profile, "listen": [listen] if listen else None}
         place = find_place(config=config, sandbox=sandbox, flags=flags)
         key = await place.client_key()
-        variables = proxy_variables(base_url(place.settings.listen[0]), key, os.environ)
+        variables = proxy_variables(_base_url(place.settings), key, os.environ)
         sys.stdout.write(exports(variables, chosen))
         return 0
 
@@ -91,15 +92,16 @@ def run_command(
             )
         )
 
-    from sidekey_proxy.serving import running  # noqa: PLC0415 - `sidekey env` is to be quick
+    from sidekey_proxy.serving import Keys, running  # noqa: PLC0415 - `sidekey env` is to be quick
 
     async def work() -> int:
         flags = {"profile": profile, "listen": ["127.0.0.1:0"]}
         place = find_place(config=config, sandbox=sandbox, flags=flags).without_admin_listener()
         key = new_client_key()
         lines = logs.configure(level="warning", form=place.settings.log_format)
-        async with running(place, lines, key, key) as proxy:
-            url = base_url(proxy.server.addresses.listen[0])
+        async with running(place, lines, Keys(key, key)) as proxy:
+            url = proxy.server.addresses.base_url
+            assert url is not None  # noqa: S101 - it listens on a port
             return await run_child(command, child_environment(url, key, os.environ))
 
     codes: list[int] = []
@@ -154,6 +156,16 @@ def _signals_for(child: asyncio.subprocess.Process) -> Iterator[None]:
         with contextlib.suppress(NotImplementedError):
             for number in (signal.SIGINT, *numbers):
                 loop.remove_signal_handler(number)
+
+
+def _base_url(settings: Settings) -> str:
+    port = nearest(settings.listen)
+    if port is None:
+        raise ConfigurationError(
+            "there is no base URL: the proxy listens on Unix sockets only",
+            remedy="Add a port to `listen`, or name one with --listen.",
+        )
+    return base_url(port, settings.hosts)
 
 
 def _shell(wanted: str | None) -> Shell:

@@ -12,20 +12,24 @@ from sidekey_auth.errors import SidekeyError
 from sidekey_proxy import logs
 from sidekey_proxy.place import Place, find_place
 from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_nobody_is
-from sidekey_proxy.serving import running, until_told_to_stop
+from sidekey_proxy.serving import Keys, running, until_told_to_stop
 
 from .options import Config, Profile, Sandbox
 from .verb import output, run_in_fast_loop
 
 Listen = Annotated[
     list[str] | None,
-    typer.Option("--listen", metavar="HOST:PORT", help="Where clients connect (127.0.0.1:8484)."),
+    typer.Option(
+        "--listen",
+        metavar="ADDRESS",
+        help="Where clients connect: HOST:PORT, https://HOST:PORT or unix:PATH (127.0.0.1:8484).",
+    ),
 ]
 AdminListen = Annotated[
     list[str] | None,
     typer.Option(
         "--admin-listen",
-        metavar="HOST:PORT",
+        metavar="ADDRESS",
         help="Where /livez, /readyz and /status are (127.0.0.1:8485).",
     ),
 ]
@@ -34,7 +38,10 @@ Upstream = Annotated[
     typer.Option(metavar="URL", help="The API behind the proxy.", show_default="https://api.openai.com/v1"),
 ]
 NoClientKey = Annotated[
-    bool, typer.Option("--no-client-key", help="Ask clients for no key. On loopback only.")
+    bool,
+    typer.Option(
+        "--no-client-key", help="Ask clients for no key. On loopback, or a Unix socket of mode 0600."
+    ),
 ]
 SandboxPort = Annotated[
     int, typer.Option("--sandbox-port", metavar="PORT", help="With --sandbox: where it listens.")
@@ -83,7 +90,7 @@ def serve(
                 lines = _log(place)
             key = await place.client_key()
             asked = key if place.settings.client_key_required else None
-            await stack.enter_async_context(running(place, lines, asked, key))
+            await stack.enter_async_context(running(place, lines, Keys(asked, key)))
             await asyncio.Event().wait()
 
     try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -20,11 +19,11 @@ from sidekey_auth.clock import SystemClock
 from sidekey_auth.errors import ConfigurationError, IssuerUnavailable, SealError, SidekeyError, VaultError
 from sidekey_auth.issuer_settings import JWKS_PATH
 from sidekey_auth.outbound import Outbound, proxy_for
-from sidekey_proxy.addresses import Address
+from sidekey_proxy.addresses import ListenAddress
+from sidekey_proxy.endpoint import bind
 from sidekey_proxy.exchange import Headers, first
 from sidekey_proxy.hardening import protection
 from sidekey_proxy.place import Place
-from sidekey_proxy.server import bind
 from sidekey_proxy.serving import upstream_settings
 from sidekey_proxy.settings import allowed_origins
 from sidekey_proxy.upstream import UpstreamError, UpstreamRequest
@@ -32,15 +31,11 @@ from sidekey_proxy.upstream_pool import PooledUpstream
 from sidekey_proxy.upstream_rules import may_carry, parse_base
 
 from . import findings
-from .findings import Answerer, Finding
+from .findings import Finding
+from .knock import who_answers
 
 PATIENCE: Final = 5.0
 """Seconds for one server to answer."""
-
-_KNOCK: Final = 2.0
-_GREETING: Final = 4096
-"""Bytes that are listened to; sidekey says less."""
-_OURS: Final = b'"sidekey_'
 
 
 async def examine(place: Place) -> list[Finding]:
@@ -113,50 +108,18 @@ async def _listeners(place: Place) -> list[Finding]:
     return [*found, findings.clear_text_found(exposed)] if exposed else found
 
 
-async def _listener(address: Address) -> Finding:
-    answerer = await _answerer(address)
+async def _listener(address: ListenAddress) -> Finding:
+    answerer = await who_answers(address)
     problem = _not_to_be_had(address) if answerer == "nobody" else None
     return findings.listener_found(str(address), answerer, problem)
 
 
-async def _answerer(address: Address) -> Answerer:
-    """Knock as a page that is never let in: each listener of sidekey refuses that in its own words."""
-    if not address.port:
-        return "nobody"
-    host = ("::1" if ":" in address.host else "127.0.0.1") if address.is_wildcard else address.host
-    try:
-        async with asyncio.timeout(_KNOCK):
-            reader, writer = await asyncio.open_connection(host, address.port)
-    except (OSError, TimeoutError):
-        return "nobody"
-    try:
-        async with asyncio.timeout(_KNOCK):
-            writer.write(_knocking(address))
-            return "sidekey" if _OURS in await _heard(reader) else "somebody else"
-    except (OSError, TimeoutError):
-        return "somebody else"
-    finally:
-        writer.transport.abort()
-
-
-def _knocking(address: Address) -> bytes:
-    head = ("GET / HTTP/1.1", f"Host: {address}", "Origin: null", "Connection: close")
-    return "\r\n".join(head).encode() + b"\r\n\r\n"
-
-
-async def _heard(reader: asyncio.StreamReader) -> bytes:
-    heard = b""
-    while len(heard) < _GREETING and (more := await reader.read(_GREETING)):
-        heard += more
-    return heard
-
-
-def _not_to_be_had(address: Address) -> SidekeyError | None:
+def _not_to_be_had(address: ListenAddress) -> SidekeyError | None:
     try:
         bound = bind(address)
     except ConfigurationError as error:
         return error
-    if isinstance(bound, socket.socket):
+    if bound is not None:
         bound.close()
     return None
 

@@ -11,6 +11,7 @@ import pytest
 from canary import Canary
 from house import House, furnished
 from sidekey_proxy.doctor import examine as examining
+from sidekey_proxy.doctor import knock
 from sidekey_proxy.doctor.examine import examine
 from sidekey_proxy.doctor.findings import Finding
 from sidekey_proxy.place import find_place
@@ -112,7 +113,7 @@ async def test_an_address_that_is_not_this_machines_is_a_problem(house: House) -
 
 async def test_what_is_silent_is_not_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examining, "PATIENCE", 0.2)
-    monkeypatch.setattr(examining, "_KNOCK", 0.2)
+    monkeypatch.setattr(knock, "_KNOCK", 0.2)
     async with somebody(None) as port:
         where = f"127.0.0.1:{port}"
         url = f"http://{where}"
