@@ -92,7 +92,9 @@ def chunked(body: bytes, *sizes: int, extension: str = "", trailers: tuple[str, 
 
 
 def assert_same(way: Way, before: Message, after: Message, *, bodiless: bool = False) -> dict[bytes, bytes]:
-    """Fail where two messages differ otherwise than the table allows; return what was added, by lower-case name.
+    """Fail where two messages differ otherwise than the table allows, and return what was added.
+
+    The names of what was added are in lower case.
 
     Args:
         way: in which direction.
