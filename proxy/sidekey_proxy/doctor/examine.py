@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from cryptography import x509
 from yarl import URL
 
 from sidekey_auth.broker import Broker
@@ -24,6 +26,7 @@ from sidekey_proxy.endpoint import bind
 from sidekey_proxy.exchange import Headers, first
 from sidekey_proxy.hardening import protection
 from sidekey_proxy.place import Place
+from sidekey_proxy.server_tls import server_tls
 from sidekey_proxy.serving import upstream_settings
 from sidekey_proxy.settings import allowed_origins
 from sidekey_proxy.upstream import UpstreamError, UpstreamRequest
@@ -48,6 +51,7 @@ async def examine(place: Place) -> list[Finding]:
         ("vault", _vault),
         ("credential", _credential),
         ("listeners", _listeners),
+        ("certificate", _certificate),
         ("proxies", _proxies),
         ("upstream", _upstream),
         ("issuer", _issuer),
@@ -122,6 +126,16 @@ def _not_to_be_had(address: ListenAddress) -> SidekeyError | None:
     if bound is not None:
         bound.close()
     return None
+
+
+async def _certificate(place: Place) -> list[Finding]:
+    file = place.settings.tls_certificate
+    if file is None:
+        return []
+    await asyncio.to_thread(server_tls, place.settings)
+    certificate = x509.load_pem_x509_certificate(await asyncio.to_thread(file.read_bytes))
+    now = datetime.fromtimestamp(SystemClock().wall(), UTC)
+    return [findings.certificate_found(file, certificate.not_valid_after_utc, now=now)]
 
 
 async def _proxies(place: Place) -> list[Finding]:

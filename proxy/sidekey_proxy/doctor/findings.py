@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,6 +19,9 @@ Answerer = Literal["sidekey", "somebody else", "nobody"]
 
 CLOCK_TOLERANCE: Final = 120.0
 """Seconds that a clock may be off: an answer's date is a rough clock, and tokens live for minutes."""
+
+CERTIFICATE_DAYS: Final = 14
+"""Days before its end from which a certificate should have been renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,23 @@ def clear_text_found(addresses: Sequence[str]) -> Finding:
         f"Other machines can reach {', '.join(addresses)} without TLS: client keys travel in the clear.",
         "Listen on loopback only, or with TLS.",
     )
+
+
+def certificate_found(file: Path, ends: datetime, *, now: datetime) -> Finding:
+    """Judge the certificate that https:// listeners show.
+
+    Args:
+        file: where it is; it can be used.
+        ends: when it is over.
+        now: the time.
+    """
+    days = (ends - now).days
+    renew = "Put a new one in its place and send the server SIGHUP."
+    if ends <= now:
+        return Finding("certificate", "problem", f"{file} is over since {ends:%Y-%m-%d}.", renew)
+    if days < CERTIFICATE_DAYS:
+        return Finding("certificate", "warning", f"{file} is over in {days} days.", renew)
+    return Finding("certificate", "ok", f"{file} is good until {ends:%Y-%m-%d}.")
 
 
 def proxies_found(proxies: Mapping[str, str]) -> Finding:

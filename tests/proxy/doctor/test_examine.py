@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+import trustme
 
 from canary import Canary
 from house import House, furnished
@@ -174,3 +177,15 @@ async def test_with_an_api_key_alone_the_issuer_is_not_asked(house: House) -> No
     findings = await found(house, SIDEKEY_ISSUER="https://issuer.invalid")
     assert findings["credential"].verdict == "ok"
     assert "issuer" not in findings
+
+
+async def test_a_certificate_that_is_over_or_none_is_a_problem(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "side.pem"
+    over = trustme.CA().issue_cert("localhost", not_after=datetime(2026, 1, 1, tzinfo=UTC))
+    over.private_key_and_cert_chain_pem.write_to_path(str(file))
+    findings = await found(house, SIDEKEY_TLS_CERTIFICATE=str(file))
+    assert f"{file} is over since 2026-01-01." in findings["certificate"].says
+    file.write_text("no certificate")
+    findings = await found(house, SIDEKEY_TLS_CERTIFICATE=str(file))
+    assert findings["certificate"].verdict == "problem"
+    assert "tls_certificate" in findings["certificate"].remedy

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +105,24 @@ def test_a_clock_may_be_off_by_two_minutes(ahead: float, verdict: str) -> None:
     assert finding is not None
     assert finding.verdict == verdict
     assert verdict == "ok" or ("ahead of" if ahead > 0 else "behind") in finding.says
+
+
+@pytest.mark.parametrize(
+    ("left", "verdict"),
+    [
+        (timedelta(days=14), "ok"),
+        (timedelta(days=14, seconds=-1), "warning"),
+        (timedelta(seconds=1), "warning"),
+        (timedelta(0), "problem"),
+        (timedelta(days=-3), "problem"),
+    ],
+)
+def test_a_certificate_is_to_be_renewed_two_weeks_before_its_end(left: timedelta, verdict: str) -> None:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    finding = findings.certificate_found(Path("/etc/side.pem"), now + left, now=now)
+    assert finding.verdict == verdict
+    assert "/etc/side.pem" in finding.says
+    assert ("SIGHUP" in finding.remedy) == (verdict != "ok")
 
 
 def test_without_anybodys_time_nothing_is_said_of_the_clock() -> None:
