@@ -9,10 +9,11 @@ from typing import Protocol
 from aiohttp import web
 
 from .admin.health import Health, admin_application
+from .admission import Admission
 from .endpoint import Bound, Endpoint
 from .exchange import Exchange
 from .guard import GuardRules
-from .listener import Listener
+from .listener import Listener, ListenerSettings
 
 Handle = Callable[[Exchange, GuardRules], Awaitable[None]]
 """Serves one request to its end."""
@@ -31,11 +32,12 @@ class Door(Protocol):
     def open_requests(self) -> int:
         """How many requests of clients are being served."""
 
-    async def open(self, rules: GuardRules, tls: ssl.SSLContext | None) -> None:
-        """Let in whom these rules let in; called again, the rules hold for open connections, too.
+    async def open(self, rules: GuardRules, bounds: ListenerSettings, tls: ssl.SSLContext | None) -> None:
+        """Let in whom these rules let in; called again, the rules and bounds hold for open connections, too.
 
         Args:
             rules: who may come in.
+            bounds: how clients' connections are treated.
             tls: for the TLS of new connections, or None.
         """
 
@@ -54,21 +56,23 @@ class ClientDoor:
     Args:
         bound: the socket.
         handle: serves one request.
+        admission: counts connections and requests, for all doors together.
     """
 
-    def __init__(self, bound: Bound, handle: Handle) -> None:
+    def __init__(self, bound: Bound, handle: Handle, admission: Admission) -> None:
         self.endpoint = Endpoint(bound)
         self._rules = GuardRules()
-        self._listener = Listener(lambda exchange: handle(exchange, self._rules))
+        self._listener = Listener(lambda exchange: handle(exchange, self._rules), admission=admission)
 
     @property
     def open_requests(self) -> int:
         """How many requests are being served."""
         return self._listener.open_exchanges
 
-    async def open(self, rules: GuardRules, tls: ssl.SSLContext | None) -> None:
+    async def open(self, rules: GuardRules, bounds: ListenerSettings, tls: ssl.SSLContext | None) -> None:
         """Let clients in; see ``Door.open``."""
         self._rules = rules
+        self._listener.settings = bounds
         await self.endpoint.serve(self._listener, tls)
 
     async def drain(self, seconds: float, *, idle_grace: float = 0.0) -> int:
@@ -95,7 +99,12 @@ class AdminDoor:
         """Probes do not count."""
         return 0
 
-    async def open(self, rules: GuardRules, tls: ssl.SSLContext | None) -> None:
+    async def open(
+        self,
+        rules: GuardRules,
+        bounds: ListenerSettings,  # noqa: ARG002 - see Door
+        tls: ssl.SSLContext | None,
+    ) -> None:
         """Let probes in; see ``Door.open``."""
         self._rules = rules
         if self._runner.server is None:

@@ -18,6 +18,8 @@ from sidekey_auth.states import Standing
 from . import listen_plan
 from .addresses import Address, ListenAddress, base_url, nearest, reachable_by_others
 from .admin.health import Health
+from .admission import Admission
+from .bounds import ceilings, listener_settings
 from .contradictions import exposed_problem
 from .doors import AdminDoor, ClientDoor, Door
 from .endpoint import Bound, bind
@@ -99,6 +101,7 @@ class Server:
     def __init__(self, broker: Broker, arrangement: Arrangement) -> None:
         self._broker = broker
         self._arrangement = arrangement
+        self._admission = Admission()
         self._doors: dict[Place, Door] = {}
         self._closing: set[asyncio.Task[int]] = set()
         self._draining = False
@@ -234,7 +237,7 @@ class Server:
         if role == "admin":
             health = Health(self._standing, self._report, lambda: self._draining)
             return AdminDoor(bound, health)
-        return ClientDoor(bound, self._handle)
+        return ClientDoor(bound, self._handle, self._admission)
 
     async def _handle(self, exchange: Exchange, rules: GuardRules) -> None:
         await self._arrangement.forward.handle(exchange, rules)
@@ -244,7 +247,8 @@ class Server:
         tls = None
         if door.endpoint.bound.wanted.tls and now.tls is not None:
             tls = now.tls.admin if isinstance(door, AdminDoor) else now.tls.clients
-        await door.open(self._rules(door), tls)
+        self._admission.ceilings = ceilings(now.settings)
+        await door.open(self._rules(door), listener_settings(now.settings), tls)
 
     def _rules(self, door: Door) -> GuardRules:
         now = self._arrangement

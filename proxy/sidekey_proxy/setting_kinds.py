@@ -120,6 +120,12 @@ def _read_size(value: Any) -> int:
     return value
 
 
+def _read_count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError
+    return value
+
+
 def _plain_size(value: int) -> int | str:
     unit = next((unit for unit in ("GiB", "MiB", "KiB") if value and not value % _UNITS[unit]), None)
     return f"{value // _UNITS[unit]} {unit}" if unit else value
@@ -185,6 +191,7 @@ def _some_text(value: Any) -> str:
     return text
 
 
+COUNT: Final[Kind[int]] = Kind("a number, or 0 for no limit", _read_count, _number, _same)
 SIZE: Final[Kind[int]] = Kind(
     'a size such as "64 MiB" (KiB, MiB, GiB), or a number of bytes', _read_size, _number, _plain_size
 )

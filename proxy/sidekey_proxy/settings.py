@@ -108,6 +108,48 @@ class Settings:
         ),
     )
 
+    head_timeout: float = field(
+        default=30.0,
+        metadata=_about(
+            kinds.seconds(at_least=0.1),
+            "How long a client may take to send a request's headers, from their first byte on, in seconds.",
+        ),
+    )
+    body_timeout: float = field(
+        default=60.0,
+        metadata=_about(
+            kinds.seconds(at_least=0.1),
+            "How long a request's body may pause while it is waited for, in seconds.",
+        ),
+    )
+    keep_alive_timeout: float = field(
+        default=75.0,
+        metadata=_about(
+            kinds.seconds(at_least=0.1),
+            "How long a client's connection is kept without a request, in seconds.",
+        ),
+    )
+    max_body: int = field(
+        default=0,
+        metadata=_about(
+            kinds.SIZE, "The longest request body that is let through. 0: no limit of sidekey's."
+        ),
+    )
+    max_connections: int = field(
+        default=16384,
+        metadata=_about(kinds.COUNT, "How many connections clients may have at once, all together."),
+    )
+    max_connections_per_client: int = field(
+        default=8192,
+        metadata=_about(
+            kinds.COUNT, "How many connections one client's address may have at once, its streams included."
+        ),
+    )
+    max_requests: int = field(
+        default=8192,
+        metadata=_about(kinds.COUNT, "How many requests may be under way at once, streams included."),
+    )
+
     upstream: str = field(
         default=DEFAULT_UPSTREAM,
         metadata=_about(
@@ -322,6 +364,7 @@ SETTINGS: Final = {
 }
 SECTIONS: Final = {
     "Listening": "listen",
+    "Limits": "head_timeout",
     "Upstream": "upstream",
     "Signing in": "profile",
     "Keeping the key fresh": "refresh_margin",
