@@ -47,15 +47,18 @@ def upward(headers: Headers, bearer: Secret, *, organization: bool = True) -> He
         bearer: what upstream is shown instead of the client's key.
         organization: whether the client may choose the organization and the project.
     """
-    fallen = _NEVER_UP | _named_by_connection(headers)
+    named = _named_by_connection(headers)
+    fallen = _NEVER_UP | named if named else _NEVER_UP
     if not organization:
         fallen |= _ORGANIZATION
-    kept = tuple(
-        pair
-        for pair in headers
-        if (name := pair[0].lower()) not in fallen and not name.startswith(b"x-forwarded-")
+    kept: Headers = tuple(
+        [
+            pair
+            for pair in headers
+            if (name := pair[0].lower()) not in fallen and not name.startswith(b"x-forwarded-")
+        ]
     )
-    if first(kept, subprotocols.HEADER) is not None:
+    if first(headers, subprotocols.HEADER) is not None:
         kept = subprotocols.upward(kept, organization=organization)
     return (*kept, (b"Authorization", b"Bearer " + bearer.reveal().encode()))
 
@@ -66,13 +69,16 @@ def downward(headers: Headers) -> Headers:
     Which pages may read the answer is not upstream's to say: its ``Access-Control-*`` fall. An event stream
     gets ``x-accel-buffering: no``, so that an nginx in front of sidekey does not hold it.
     """
-    fallen = _NEVER_DOWN | _named_by_connection(headers)
-    kept = tuple(
-        pair
-        for pair in headers
-        if (name := pair[0].lower()) not in fallen and not name.startswith(b"access-control-")
+    named = _named_by_connection(headers)
+    fallen = _NEVER_DOWN | named if named else _NEVER_DOWN
+    kept: Headers = tuple(
+        [
+            pair
+            for pair in headers
+            if (name := pair[0].lower()) not in fallen and not name.startswith(b"access-control-")
+        ]
     )
-    if is_event_stream(kept) and first(kept, b"x-accel-buffering") is None:
+    if is_event_stream(headers) and first(kept, b"x-accel-buffering") is None:
         kept += ((b"x-accel-buffering", b"no"),)
     return kept
 
@@ -93,4 +99,4 @@ def _named_by_connection(headers: Headers) -> frozenset[bytes]:
     if not values:
         return frozenset()
     named = {token.strip().lower() for value in values for token in value.split(b",")}
-    return frozenset(named - _NOT_NAMED_AWAY)
+    return frozenset(named - _HOP_BY_HOP - _NOT_NAMED_AWAY)

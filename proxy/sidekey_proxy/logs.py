@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Mapping, MutableMapping
 from types import TracebackType
@@ -20,6 +21,7 @@ from typing import Any, Final, TextIO
 
 import structlog
 
+from . import access_log
 from .record import RequestRecord
 from .redaction import Redactor
 from .settings import LogFormat, LogLevel
@@ -34,7 +36,6 @@ _LEVELS: Final[Mapping[LogLevel, int]] = {
     "error": logging.ERROR,
 }
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]|[\t\n](?=\Z)")
-_SERVER_ERROR: Final = 500
 
 Event = MutableMapping[str, Any]
 
@@ -103,35 +104,21 @@ class Log:
         self._level = level
         self._console = console
         self._always = dict(always)
+        self._always_json = access_log.json_members(always)
         self._stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
         self._encode = json.JSONEncoder(default=str).encode
 
     def request(self, record: RequestRecord) -> None:
         """Write a request's line: never a body, a header or a query string."""
-        failed = record.ending == "cut" or (record.status or 0) >= _SERVER_ERROR
-        if self._level > (logging.WARNING if failed else logging.INFO):
+        level = logging.WARNING if access_log.failed(record) else logging.INFO
+        if self._level > level:
             return
         # Of all this only the path is the client's own words: masking the rest would cost more than the line.
-        self.write(
-            self._rendered(
-                {
-                    "event": "request",
-                    "level": "warning" if failed else "info",
-                    "method": record.method,
-                    "path": redactor.text(record.path.partition("?")[0]),
-                    "status": record.status,
-                    "first_byte": None if record.first_byte is None else round(record.first_byte, 6),
-                    "total": round(record.total, 6),
-                    "bytes_up": record.bytes_up,
-                    "bytes_down": record.bytes_down,
-                    "client": record.client,
-                    "generation": record.generation,
-                    "replayed": record.replayed,
-                    "ending": record.ending,
-                    "code": record.code,
-                }
-            )
-        )
+        path = redactor.text(record.path.partition("?")[0])
+        if self._console is None:
+            self.write(access_log.json_line(record, path, self._always_json, time.time()))
+        else:
+            self.write(self._rendered(access_log.fields(record, path)))
 
     def uncaught(
         self,

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Ending = Literal["whole", "cut", "gone"]
 Replay = Literal["done", "not-possible"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRecord:
+class RequestRecord(NamedTuple):
     """One request that is over.
 
     Attributes:
