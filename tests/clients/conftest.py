@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -35,22 +35,31 @@ async def server(house: House) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def environment(server: Server) -> dict[str, str]:
-    """Return what `sidekey env` prints."""
-    return proxy_variables(await server.url(), Secret(CLIENT_KEY), os.environ)
+    return variables(await server.url())
 
 
 @pytest.fixture
 def node(environment: dict[str, str], canary: Canary) -> Node:
-    """Return a function that runs one of the scripts to its end, and returns the JSON values that it said."""
+    """Return a function that runs a script through the running proxy."""
 
     async def run(script: str, *arguments: str, **changes: str) -> Said:
-        command = (NODE, HERE / "sdk" / f"{script}.mjs", *arguments)
-        async with program(*command, canary=canary, environment={**environment, **changes}) as running:
-            said = []
-            while (value := await running.says()) is not None:
-                said.append(value)
-            code, _, errors = await running.ends()
-        assert (code, errors) == (0, "")
-        return said
+        return await run_script(script, *arguments, canary=canary, environment={**environment, **changes})
 
     return run
+
+
+def variables(url: str) -> dict[str, str]:
+    """Return what `sidekey env` prints for a proxy at this base URL."""
+    return proxy_variables(url, Secret(CLIENT_KEY), os.environ)
+
+
+async def run_script(script: str, *arguments: str, canary: Canary, environment: Mapping[str, str]) -> Said:
+    """Run one of the scripts to its end, and return the JSON values that it said."""
+    command = (NODE, HERE / "sdk" / f"{script}.mjs", *arguments)
+    async with program(*command, canary=canary, environment=environment) as running:
+        said = []
+        while (value := await running.says()) is not None:
+            said.append(value)
+        code, _, errors = await running.ends()
+    assert (code, errors) == (0, "")
+    return said

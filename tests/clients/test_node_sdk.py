@@ -13,9 +13,8 @@ import trustme
 from canary import Canary
 from sidekey_proxy.sandbox import ApiCut, ApiHang, ApiStatus
 
-from .conftest import Node
+from .conftest import Node, run_script, variables
 from .programs import HERE, NODE, program
-from .tls_front import tls_front
 
 if TYPE_CHECKING:
     from house import House
@@ -123,19 +122,19 @@ async def test_an_upload_with_an_expired_bearer_goes_up_again_unchanged(
 @pytest.mark.parametrize("expired", [False, True], ids=["good bearer", "expired bearer"])
 @pytest.mark.parametrize("kind", ["ws", "websocket"])
 async def test_realtime_with_either_of_its_sockets(
-    house: House, server: Server, node: Node, tmp_path: Path, kind: str, expired: bool
+    house: House, canary: Canary, tmp_path: Path, kind: str, expired: bool
 ) -> None:
     """The SDK speaks realtime over TLS only, whatever the base URL says."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "own.pem")
     if expired:
         house.sandbox.revoke_all_keys()
-    async with tls_front(await server.url(), authority) as base_url:
-        opened, done, closed = await node(
-            f"realtime_{kind}",
-            OPENAI_BASE_URL=base_url,
-            NODE_EXTRA_CA_CERTS=str(tmp_path / "authority.pem"),
-        )
+    listen = ("--listen", "https://127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
+    async with house.serving(*listen, SIDEKEY_TLS_CERTIFICATE=str(tmp_path / "own.pem")) as server:
+        environment = variables(await server.url())
+        trusting = {**environment, "NODE_EXTRA_CA_CERTS": str(tmp_path / "authority.pem")}
+        opened, done, closed = await run_script(f"realtime_{kind}", canary=canary, environment=trusting)
     assert opened == {"model": "gpt-realtime"}
     assert done == {"status": "completed", "text": ANSWER}
     assert closed["closed"] == {"code": 4321, "reason": "enough"}
