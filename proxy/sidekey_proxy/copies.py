@@ -146,10 +146,12 @@ class Copy:
         """Keep one more piece; False where it would be too much, and nothing of it is kept then."""
         if self.size + len(piece) > self._limit or not self._shared.take(len(piece)):
             return False
-        if not self.size or self.size + len(piece) <= self._shared.memory:
-            self._keep_in_memory(piece)
-        else:
+        if self.size + len(piece) > self._shared.memory:
             self._tail += piece
+        elif not self.size:
+            self._settled(piece, len(piece))  # most bodies are whole by then, and nothing is copied
+        else:
+            self._keep_in_memory(piece)
         self.size += len(piece)
         return True
 
@@ -195,10 +197,12 @@ class Copy:
 
     def whole(self) -> bytes | None:
         """Return all of it where that takes no great copying, and None otherwise."""
-        if not self._blocks:
-            return bytes(self._tail)
-        only = self._blocks[0]
-        return only if len(self._blocks) == 1 and not self._tail and isinstance(only, bytes) else None
+        blocks = [block for block in self._blocks if isinstance(block, bytes)]
+        if len(blocks) < len(self._blocks):
+            return None
+        if len(blocks) == 1 and not self._tail:
+            return blocks[0]
+        return b"".join((*blocks, self._tail)) if self.size <= _SMALL else None
 
     async def at(self, position: int) -> bytes:
         """Return some bytes from a position on, which is below ``size``.

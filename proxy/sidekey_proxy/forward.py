@@ -169,10 +169,10 @@ class _Passage:
                 raise
         return await self._proxy.bearers.obtain()
 
-    async def _send(self, target: str, bearer: Bearer) -> UpstreamAnswer:
+    async def _send(self, target: str, bearer: Bearer, replay: Replay | None = None) -> UpstreamAnswer:
         if not self._proxy.may_carry(bearer):
             raise Refused(failures.bearer_not_allowed_there())
-        self._bearer = bearer
+        self._bearer, self._replayed = bearer, replay
         head = self._exchange.head
         headers = upward(head.headers, bearer.value, organization=self._proxy.pass_organization)
         request = UpstreamRequest(head.method, target, headers, self._body, websocket=head.websocket)
@@ -195,11 +195,13 @@ class _Passage:
             dealing.tell_aside(bearer, refusal)
             return answer
         another = await dealing.another(bearer, refusal)
-        if another is None or (body is not None and not body.again()):
+        if another is None:
+            return answer
+        if body is not None and not body.again():
+            self._replayed = "not-possible"
             return answer
         answer.close()
-        self._replayed = "done"
-        answer = await self._send(target, another)
+        answer = await self._send(target, another, replay="done")
         if answer.status == _UNAUTHORIZED:
             answer, still = await dealing.judged(answer)
             if not still.foreign:
@@ -212,14 +214,11 @@ class _Passage:
         exchange = self._exchange
         self._status = answer.status
         if answer.status == _SWITCHING:
-            tunnel = await exchange.switch(switching(answer.headers))
+            tunnel = await exchange.switch(self._telling(switching(answer.headers)))
             self._sent()
             await join(tunnel, answer.tunnel(), self._traffic)
             return
-        headers = downward(answer.headers)
-        if self._replayed is not None:
-            headers += ((b"x-sidekey-replay", self._replayed.encode()),)
-        headers = self._readable(headers)
+        headers = self._readable(self._telling(downward(answer.headers)))
         self._sent()
         await exchange.send_head(answer.status, answer.reason, headers, until_close=answer.until_close)
         while data := await answer.read():
@@ -234,7 +233,7 @@ class _Passage:
             self._ending = "cut"
             self._exchange.cut()
             return
-        await self._say(failure, self._readable(failure.headers()), failure.body())
+        await self._say(failure, self._readable(self._telling(failure.headers())), failure.body())
 
     async def _say(self, own: Failure | Reply, headers: Headers, body: bytes = b"") -> None:
         """Send an answer of sidekey's own."""
@@ -243,6 +242,11 @@ class _Passage:
         await self._exchange.send_head(own.status, own.reason, headers)
         await self._exchange.send_chunk(body)
         await self._exchange.finish()
+
+    def _telling(self, headers: Headers) -> Headers:
+        """Return an answer's headers, with what became of the second try where one was called for."""
+        told = () if self._replayed is None else ((b"x-sidekey-replay", self._replayed.encode()),)
+        return headers + told
 
     def _readable(self, headers: Headers) -> Headers:
         return cors.readable(headers, self._exchange.head.headers, self._rules.origins)

@@ -445,6 +445,7 @@ async def test_a_due_renewal_that_hangs_is_not_waited_for_without_end(
     monkeypatch.setattr("sidekey_auth.broker.PATIENCE", 0.05)
     await broker.renew_due()
     assert broker.bearer().value == old.api_key
+    assert broker.standing().state == "refreshing", "it goes on for later requests"
     monkeypatch.undo()
     rig.sandbox.release()
 

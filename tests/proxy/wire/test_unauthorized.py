@@ -133,6 +133,24 @@ async def test_a_fresh_bearer_whose_401_speaks_of_something_else_was_not_in_vain
         assert stack.bearers.in_vain_told == []
 
 
+async def test_a_second_try_that_fails_is_told_of_too() -> None:
+    async with data_path(OLD, NEW) as stack:
+        client, origin = await asked(stack, stack.head("POST", "/v1/x", "Content-Length: 2") + b"{}")
+        await origin.send(BELIEVED)
+        await origin.message()
+        origin.abort()
+        response = await client.message()
+        assert (response.status, response.one(b"x-sidekey-replay")) == (502, b"done")
+
+
+async def test_a_second_try_whose_bearer_must_not_go_there_is_none() -> None:
+    async with data_path(OLD, NEW, forward={"may_carry": lambda bearer: bearer.generation == 1}) as stack:
+        client, origin = await asked(stack)
+        await origin.send(BELIEVED)
+        response = await client.message()
+        assert (response.status, response.one(b"x-sidekey-replay")) == (403, None)
+
+
 async def test_a_401_whose_body_does_not_come_is_not_waited_for_long() -> None:
     async with data_path(OLD, NEW) as stack:
         stack.forward.unauthorized.patience = 0.05
@@ -158,6 +176,7 @@ async def test_a_body_that_comes_late_passes_on_whole_all_the_same() -> None:
 async def test_a_long_401_is_looked_at_in_its_beginning_and_streams_on() -> None:
     head, rest = b"x" * 70_000, b"y" * 300_000
     async with data_path(OLD) as stack:
+        stack.forward.unauthorized.patience = 60
         client, origin = await asked(stack)
         length = len(head) + len(rest)
         await origin.send(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: %d\r\n\r\n" % length + head)
@@ -215,7 +234,8 @@ async def test_a_handshake_whose_bearer_is_refused_is_made_again() -> None:
         await origin.send(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
         )
-        assert (await client.head()).status == 101
+        switched = await client.head()
+        assert (switched.status, switched.one(b"x-sidekey-replay")) == (101, b"done")
         assert stack.bearers.kinds == ["invalid_api_key"]
 
 
