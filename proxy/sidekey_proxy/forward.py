@@ -23,6 +23,7 @@ from .failures import Failure, Reply
 from .guard import Answered, GuardRules, Refused, admit
 from .headers import downward, switching, upward
 from .record import Ending, Recorder, Replay, RequestRecord
+from .response_head import date_field
 from .unauthorized import Unauthorized
 from .upstream import Upstream, UpstreamAnswer, UpstreamError, UpstreamRequest
 from .websocket import Traffic, join
@@ -239,6 +240,7 @@ class _Passage:
         """Send an answer of sidekey's own."""
         self._status = own.status
         self._sent()
+        headers = (*headers, date_field(time.time()))
         await self._exchange.send_head(own.status, own.reason, headers)
         await self._exchange.send_chunk(body)
         await self._exchange.finish()

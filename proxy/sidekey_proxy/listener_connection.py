@@ -7,6 +7,7 @@ request whose answer is out; then it is closed.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
@@ -281,7 +282,7 @@ class Connection(asyncio.Protocol):
         log.info(
             "refused", status=failure.status, code=failure.code, why=failure.message, client=self._client
         )
-        self.transport.write(failure_bytes(failure))
+        self.transport.write(failure_bytes(failure, time.time()))
         self._linger()
 
     def _linger(self) -> None:

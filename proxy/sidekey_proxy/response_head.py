@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
+
 from .exchange import Headers
 from .failures import Failure
 from .framing import Framing
@@ -44,8 +46,22 @@ def switching_bytes(headers: Headers) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-def failure_bytes(failure: Failure) -> bytes:
-    """Return a whole answer with a failure, after which the connection closes."""
-    headers, framing = failure.headers(), Framing.LENGTH
-    head = head_bytes("1.1", failure.status, failure.reason, headers, framing, keep=False)
+def date_field(now: float) -> tuple[bytes, bytes]:
+    """Return the Date that an answer of sidekey's own has (RFC 9110 section 6.6.1).
+
+    Args:
+        now: Unix time, in seconds.
+    """
+    return b"date", formatdate(now, usegmt=True).encode()
+
+
+def failure_bytes(failure: Failure, now: float) -> bytes:
+    """Return a whole answer with a failure, after which the connection closes.
+
+    Args:
+        failure: what is answered.
+        now: Unix time, in seconds.
+    """
+    headers = (*failure.headers(), date_field(now))
+    head = head_bytes("1.1", failure.status, failure.reason, headers, Framing.LENGTH, keep=False)
     return head + failure.body()

@@ -33,7 +33,8 @@ async def test_a_listed_pages_preflight_is_answered_without_a_key_and_without_up
         client = await stack.request(preflight(PAGE, "Access-Control-Request-Private-Network: true"))
         response = await client.message(bodiless=True)
         assert response.line == b"HTTP/1.1 204 No Content"
-        assert response.headers == [
+        assert response.names()[-1] == b"date"
+        assert response.headers[:-1] == [
             (b"access-control-allow-origin", PAGE.encode()),
             (b"access-control-allow-methods", b"POST"),
             (b"access-control-max-age", b"7200"),
