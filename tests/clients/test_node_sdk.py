@@ -112,7 +112,7 @@ async def test_an_upload_with_an_expired_bearer_goes_up_again_unchanged(
     house: House, node: Node, tmp_path: Path
 ) -> None:
     house.sandbox.revoke_all_keys()
-    content = os.urandom(512 * 1024)
+    content = os.urandom(3 * 1024 * 1024)
     (tmp_path / "up.bin").write_bytes(content)
     [said] = await node("upload", str(tmp_path / "up.bin"))
     assert said["digest"] == hashlib.sha256(content).hexdigest()

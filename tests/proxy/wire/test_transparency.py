@@ -234,6 +234,16 @@ async def test_the_answer_to_a_head_keeps_what_it_says_of_a_body(fields: tuple[s
         await passes(stack, head, Sent("HTTP/1.1 200 OK", ("ETag: x", *fields)))
 
 
+async def test_interim_answers_of_upstream_fall() -> None:
+    interim = Sent("HTTP/1.1 103 Early Hints", ("Link: </a>; rel=preload",)).raw()
+    async with data_path(BEARER) as stack:
+        client = await stack.request(GET.raw())
+        origin = await stack.origin.accept()
+        await origin.message()
+        await origin.send(interim + interim + OK.raw())
+        assert assert_same("down", OK.message(), await client.message()) == {}
+
+
 TOKEN: Final = "!#$%&'*+-.^_`|~" + "0123456789" + "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DECIDES: Final = {
     *("host", "authorization", "content-length", "transfer-encoding", "connection", "upgrade", "expect"),
