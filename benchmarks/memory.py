@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ _LOOK_EVERY: Final = 0.01
 _WARM_UP_BODY: Final = 1024 * 1024
 _WARM_UP_STREAMS: Final = 20
 _SETTLED_FOR: Final = 1.0
+_PATIENCE: Final = 30.0
 _EVENTS_A_SECOND: Final = 5000
 
 Result = TypeVar("Result")
@@ -192,10 +194,16 @@ def of_unread(proxy: Proxy, bench: Bench, count: int) -> Held:
 
 
 async def _all_that_is_taken(origin: Origin) -> int:
-    """Return how much the origin has sent when nobody takes any more."""
-    taken = -1
+    """Return how much the origin has sent when nobody takes any more.
+
+    Raises:
+        BenchmarkFailed: there is no end of it.
+    """
+    taken, deadline = -1, time.monotonic() + _PATIENCE
     # Another process's number, which announces nothing.
-    while taken != (taken := await bodies.flooded(origin)):  # noqa: ASYNC110
+    while taken != (taken := await bodies.flooded(origin)):
+        if time.monotonic() > deadline:
+            raise BenchmarkFailed(f"{taken} bytes were taken from the origin, and nobody reads them")
         await asyncio.sleep(_SETTLED_FOR)
     return taken
 

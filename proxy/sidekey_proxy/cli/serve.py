@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sidekey_auth.errors import SidekeyError
-from sidekey_proxy import logs
+from sidekey_proxy import descriptors, logs
 from sidekey_proxy.place import Place, find_place
 from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_nobody_is
 from sidekey_proxy.serving import Keys, running, until_told_to_stop
@@ -93,6 +93,7 @@ def serve(
             await stack.enter_async_context(running(place, lines, Keys(asked, key)))
             await asyncio.Event().wait()
 
+    descriptors.allow_many()
     try:
         run_in_fast_loop(until_told_to_stop(work()))
     except SidekeyError as error:
