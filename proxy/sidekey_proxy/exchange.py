@@ -28,6 +28,21 @@ class Fields(Headers):
         fields.by_name = by_name
         return fields
 
+    @classmethod
+    def parse(cls, lines: bytes) -> Self:
+        """Make them of header lines as they stand on the wire, each with its CR LF.
+
+        Each must be ``name:value``; the white space around a value falls (RFC 9112 section 5.1).
+        """
+        pairs = []
+        for line in lines.split(b"\r\n")[:-1]:
+            name, _, value = line.partition(b":")
+            pairs.append((name, value.strip(b" \t")))
+        return cls(pairs)
+
+
+_NONE: tuple[bytes, ...] = ()
+
 
 def first(headers: Headers, name: bytes) -> bytes | None:
     """Return the first value of a header, or None.
@@ -36,8 +51,10 @@ def first(headers: Headers, name: bytes) -> bytes | None:
         headers: the fields.
         name: the header's name in lower case.
     """
-    values = every(headers, name)
-    return values[0] if values else None
+    if headers.__class__ is Fields:
+        values = headers.by_name.get(name)
+        return values[0] if values else None
+    return next((value for key, value in headers if key.lower() == name), None)
 
 
 def every(headers: Headers, name: bytes) -> Sequence[bytes]:
@@ -47,8 +64,8 @@ def every(headers: Headers, name: bytes) -> Sequence[bytes]:
         headers: the fields.
         name: the header's name in lower case.
     """
-    if isinstance(headers, Fields):
-        return headers.by_name.get(name, ())
+    if headers.__class__ is Fields:
+        return headers.by_name.get(name, _NONE)
     return [value for key, value in headers if key.lower() == name]
 
 

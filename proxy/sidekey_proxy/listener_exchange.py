@@ -215,9 +215,10 @@ class ServedExchange:
     ) -> None:
         """Send the response's head; see ``Exchange.send_head``."""
         self._begun = True
-        framing = self._answer_framing = self._frame(status, headers, until_close=until_close)
+        length = first(headers, b"content-length")
+        framing = self._answer_framing = self._frame(status, length, until_close=until_close)
         if framing is Framing.LENGTH:
-            self._left_to_send = int(first(headers, b"content-length") or 0)
+            self._left_to_send = int(length or 0)
         self._keep_alive = self._keeps_alive()
         head = head_bytes(self.head.version, status, reason, headers, framing, keep=self._keep_alive)
         self._write_head(head)
@@ -270,10 +271,10 @@ class ServedExchange:
         self.tunnel = self._connection.switch()
         return self.tunnel
 
-    def _frame(self, status: int, headers: Headers, *, until_close: bool) -> Framing:
+    def _frame(self, status: int, length: bytes | None, *, until_close: bool) -> Framing:
         if bodiless(self.head.method, status):
             return Framing.NONE
-        if first(headers, b"content-length") is not None:
+        if length is not None:
             return Framing.LENGTH
         return Framing.CLOSE if until_close or self.head.version == "1.0" else Framing.CHUNKS
 

@@ -112,17 +112,12 @@ def parse_head(data: bytes, limits: HeadLimits) -> Head:
         raise _fault_in_line(data, limits)
     if _FIELDS.fullmatch(data, line.end(), len(data) - 2) is None:
         raise _fault_in_fields(data[line.end() : -2])
-    headers = Fields([_split(field) for field in data[line.end() : -2].split(b"\r\n")[:-1]])
+    headers = Fields.parse(data[line.end() : -2])
     if len(headers) > limits.fields:
         raise BadHead(f"The request has more than {limits.fields} headers", 431)
     method, target, version = line.groups()
     readable = target.decode("utf-8", "surrogateescape")
     return Head(method.decode("ascii"), readable, version.decode("ascii"), headers)
-
-
-def _split(field: bytes) -> tuple[bytes, bytes]:
-    name, _, value = field.partition(b":")
-    return name, value.strip(b" \t")
 
 
 def _fault_in_line(data: bytes, limits: HeadLimits) -> BadHead:

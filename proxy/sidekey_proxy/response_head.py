@@ -24,8 +24,7 @@ def head_bytes(
         framing: what ends the body.
         keep: whether the connection serves another request.
     """
-    lines = [f"HTTP/1.1 {status} {reason}".encode("latin-1")]
-    lines += [name + b": " + value for name, value in headers]
+    lines = [f"HTTP/1.1 {status} {reason}".encode("latin-1"), *map(b": ".join, headers)]
     if framing is Framing.CHUNKS:
         lines.append(b"Transfer-Encoding: chunked")
     if not keep:
