@@ -124,9 +124,12 @@ class Server:
 async def serving(
     *arguments: str, canary: Canary, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Server]:
-    """Run `sidekey serve` on free ports until the block ends; its log is looked through for secrets."""
+    """Run `sidekey serve` until the block ends; its log is looked through for secrets.
+
+    It listens on free ports, unless the arguments or a file that they name say where.
+    """
     ports: Sequence[str] = ("--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
-    ports = [] if "--listen" in arguments else ports
+    ports = [] if {"--listen", "--config"} & set(arguments) else ports
     canary.check(" ".join(arguments))
     process = await asyncio.create_subprocess_exec(
         *command("serve", *ports, *arguments),

@@ -94,12 +94,15 @@ class Running:
         await self.broker.start()
         await self.server.start(given)
 
-    async def change(self, place: Place, record: Recorder, keys: Keys) -> None:
+    def record_with(self, record: Recorder) -> None:
+        """Tell another recorder of requests that are over, from now on."""
+        self._record = record
+
+    async def change(self, place: Place, keys: Keys) -> None:
         """Serve with other settings from now on; requests under way end as they began.
 
         Args:
             place: the same one with other settings, those aside that are fixed at start.
-            record: is told of each request from now on.
             keys: what is to be shown from now on.
 
         Raises:
@@ -113,7 +116,7 @@ class Running:
             raise
         self._way.upstream.retire()
         self._old_ways = [old for old in (*self._old_ways, self._way) if old.upstream.in_use]
-        self._way, self.place, self._record = way, place, record
+        self._way, self.place = way, place
         self._issuers.change(place.issuer_settings())
         self.broker.refresh_before(place.settings.refresh_margin)
 

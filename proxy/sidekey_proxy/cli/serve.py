@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import AsyncExitStack
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from sidekey_auth.errors import SidekeyError
-from sidekey_proxy import descriptors, logs
+from sidekey_auth.errors import ConfigurationError, SidekeyError
+from sidekey_proxy import descriptors, service
 from sidekey_proxy.place import Place, find_place
 from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_nobody_is
-from sidekey_proxy.serving import Keys, running, until_told_to_stop
+from sidekey_proxy.serving import until_told_to_stop
 
 from .options import Config, Profile, Sandbox
 from .verb import output, run_in_fast_loop
@@ -79,19 +79,14 @@ def serve(
     }
 
     async def work() -> None:
-        async with AsyncExitStack() as stack:
-            if sandbox:
-                started = await stack.enter_async_context(running_sandbox(sandbox_port))
-                place = find_place(config=config, sandbox=True, running=started.whereabouts, flags=flags)
-                lines = _log(place)
-                await sign_in_if_nobody_is(place, started)
-            else:
-                place = find_place(config=config, flags=flags)
-                lines = _log(place)
-            key = await place.client_key()
-            asked = key if place.settings.client_key_required else None
-            await stack.enter_async_context(running(place, lines, Keys(asked, key)))
-            await asyncio.Event().wait()
+        if sandbox:
+            await _serve_sandbox(config, flags, sandbox_port)
+            return
+
+        def find() -> Place:
+            return find_place(config=config, flags=flags)
+
+        await service.serve(find(), find)
 
     descriptors.allow_many()
     try:
@@ -102,6 +97,18 @@ def serve(
         raise typer.Exit(130) from None
 
 
-def _log(place: Place) -> logs.Log:
-    always = {"sandbox": True} if place.sandbox else None
-    return logs.configure(level=place.settings.log_level, form=place.settings.log_format, always=always)
+async def _serve_sandbox(config: Path | None, flags: Mapping[str, Any], port: int) -> None:
+    if flags["upstream"] is not None:
+        raise ConfigurationError(
+            "--sandbox and --upstream exclude each other: the sandbox is the upstream",
+            remedy="Leave one of them out.",
+        )
+    async with running_sandbox(port) as started:
+
+        def find() -> Place:
+            return find_place(config=config, sandbox=True, running=started.whereabouts, flags=flags)
+
+        place = find()
+        service.log_as(place)
+        await sign_in_if_nobody_is(place, started)
+        await service.serve(place, find)
