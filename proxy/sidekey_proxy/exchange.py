@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol, Self
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -178,6 +178,9 @@ class Tunnel(ByteSource, Protocol):
         Raises:
             ConnectionError: there is nobody to send them to.
         """
+
+    def on_break(self, call: Callable[[], None]) -> None:
+        """Call this when the other side breaks off (by a RST): whoever reads here may be stuck elsewhere."""
 
     def end(self) -> None:
         """Close once everything that was written is delivered; nothing can be read from now on."""

@@ -18,7 +18,7 @@ from . import cors, failures
 from .bearers import Bearers
 from .body import kept
 from .copies import Copies
-from .exchange import ClientGone, Exchange, Headers, RequestInvalid
+from .exchange import ClientGone, Exchange, Headers, RequestInvalid, first
 from .failures import Failure, Reply
 from .guard import Answered, GuardRules, Refused, admit
 from .headers import downward, switching, upward
@@ -84,6 +84,7 @@ class _Passage:
         "_answered",
         "_bearer",
         "_body",
+        "_broken",
         "_code",
         "_ending",
         "_exchange",
@@ -104,7 +105,7 @@ class _Passage:
         self._body = kept(exchange, proxy.copies) if exchange.head.has_body else None
         self._traffic = Traffic()
         self._bearer: Bearer | None = None
-        self._answered = False
+        self._answered = self._broken = False
         self._status: int | None = None
         self._code: str | None = None
         self._ending: Ending = "whole"
@@ -115,7 +116,7 @@ class _Passage:
         try:
             await self._answer()
         except (ClientGone, asyncio.CancelledError) as left:
-            self._ending = "gone"
+            self._ending = "cut" if self._broken else "gone"
             self._exchange.cut()
             if isinstance(left, asyncio.CancelledError):
                 raise
@@ -176,7 +177,14 @@ class _Passage:
         self._bearer, self._replayed = bearer, replay
         head = self._exchange.head
         headers = upward(head.headers, bearer.value, organization=self._proxy.pass_organization)
-        request = UpstreamRequest(head.method, target, headers, self._body, websocket=head.websocket)
+        request = UpstreamRequest(
+            head.method,
+            target,
+            headers,
+            self._body,
+            websocket=head.websocket,
+            expect_continue=first(head.headers, b"expect") is not None and head.version == "1.1",
+        )
         return await self._proxy.upstream.send(request)
 
     async def _once_more(self, answer: UpstreamAnswer, target: str, bearer: Bearer) -> UpstreamAnswer:
@@ -221,11 +229,18 @@ class _Passage:
             return
         headers = self._readable(self._telling(downward(answer.headers)))
         self._sent()
+        answer.on_break(self._upstream_broke)
         await exchange.send_head(answer.status, answer.reason, headers, until_close=answer.until_close)
         while data := await answer.read():
             self._traffic.down += len(data)
             await exchange.send_chunk(data)
         await exchange.finish()
+
+    def _upstream_broke(self) -> None:
+        """Cut at once: the client does not read, so that it would not learn it from the answer's end."""
+        self._broken = True
+        self._code = failures.upstream_failed(UpstreamError()).code
+        self._exchange.cut()
 
     async def _fail(self, failure: Failure) -> None:
         """Answer with a failure, or cut where an answer has begun: a cut one must not look whole."""

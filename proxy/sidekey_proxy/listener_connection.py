@@ -128,12 +128,14 @@ class Connection(asyncio.Protocol):
         elif self._exchange is not None:
             self._exchange.client_ended()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102 - asyncio.Protocol
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102 - asyncio.Protocol
         self.transport = None
         self.deadline = NEVER
         self._stop_watching()
         self._listener.admission.disconnect(self._client)
         if self._tunnel is not None:
+            if exc is not None:
+                self._tunnel.break_off()
             self._tunnel.feed_eof()
         elif self._exchange is not None:
             self._exchange.client_ended()
@@ -321,8 +323,12 @@ class Connection(asyncio.Protocol):
             self._exchange.abandon()
 
     def abort(self) -> None:
-        """Close at once."""
-        if self.transport is not None:
+        """Close at once, so that it is seen also by a client that does not read."""
+        if self.transport is None:
+            return
+        if self.room is not None:
+            tcp.reset(self.transport)
+        else:
             self.transport.abort()
 
     # --- time -----------------------------------------------------------------------------------------
@@ -367,6 +373,7 @@ class Connection(asyncio.Protocol):
             if self._exchange is not None:
                 self._exchange.client_ended()
         elif how is HangUp.BROKEN:  # after a proper end, what was sent before it still has to be delivered
+            self._tunnel.break_off()
             self.abort()
 
     def switch(self) -> ClientTunnel:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-import struct
 from typing import TYPE_CHECKING, Final
 
 from .chunked import ChunkedReader
 from .exchange import ClientGone, Headers, RequestHead, RequestInvalid, first
 from .framing import BadFraming, Framing, bodiless
 from .response_head import CONTINUE, head_bytes, switching_bytes
+from .tcp import reset
 
 if TYPE_CHECKING:
     from .listener import ListenerSettings
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 
 _WRITTEN_TOGETHER: Final = 64 * 1024
 """Bytes that are not worth waiting for the end of the event loop's turn, to be written with their head."""
-
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class ServedExchange:
@@ -257,7 +253,8 @@ class ServedExchange:
         if transport is None or self.answered:
             return
         self._flush()
-        if self._answer_framing is Framing.CLOSE or self._gone or not self._begun:
+        unread = self._connection.room is not None  # a FIN would wait behind what the client does not read
+        if self._answer_framing is Framing.CLOSE or self._gone or unread or not self._begun:
             reset(transport)
         else:
             transport.close()
@@ -311,12 +308,3 @@ class ServedExchange:
         if transport is not None and not transport.is_closing():
             transport.write(b"".join(self._unsent))
         self._unsent.clear()
-
-
-def reset(transport: asyncio.Transport) -> None:
-    """Close a connection by a RST: where only the connection's end ends a body, a FIN would make it whole."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    transport.abort()

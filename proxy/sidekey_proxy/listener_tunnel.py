@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -22,13 +23,14 @@ class ClientTunnel:
         waiting: bytes from the client that nobody has read.
     """
 
-    __slots__ = ("_connection", "_ended", "_pieces", "_waiter", "waiting")
+    __slots__ = ("_broken", "_connection", "_ended", "_on_break", "_pieces", "_waiter", "waiting")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._pieces: list[bytes] = []
         self.waiting = 0
-        self._ended = False
+        self._ended = self._broken = False
+        self._on_break: Callable[[], None] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def feed(self, data: bytes) -> None:
@@ -44,6 +46,17 @@ class ClientTunnel:
         self._ended = True
         self._wake()
 
+    def break_off(self) -> None:
+        """Take note that the client has broken off: nothing is to be delivered to it, or from it."""
+        self._broken = True
+        self.feed_eof()
+        if self._on_break is not None:
+            self._on_break()
+
+    def on_break(self, call: Callable[[], None]) -> None:
+        """Call this when the client breaks off."""
+        self._on_break = call
+
     async def read(self) -> bytes:
         """Return the next bytes, or ``b""`` at the end."""
         if not self._pieces and not self._ended:
@@ -52,6 +65,8 @@ class ClientTunnel:
                 await self._waiter
             finally:
                 self._waiter = None
+        if self._broken:
+            raise ConnectionResetError("the client is gone")
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         self.waiting = 0

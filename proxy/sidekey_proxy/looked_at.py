@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from . import content_coding
 from .exchange import Headers, Tunnel, every
@@ -67,6 +68,10 @@ class LookedAt:
     def tunnel(self) -> Tunnel:
         """Return the connection after a 101."""
         return self._answer.tunnel()
+
+    def on_break(self, call: Callable[[], None]) -> None:
+        """Call this when upstream breaks off while nobody waits in ``read``."""
+        self._answer.on_break(call)
 
     def stop_sending(self) -> None:
         """Send no more of the request's body."""

@@ -233,6 +233,7 @@ def upstream_settings(place: Place) -> UpstreamSettings:
         connect_timeout=chosen.connect_timeout,
         response_timeout=chosen.response_timeout,
         idle_timeout=chosen.idle_timeout,
+        peer_timeout=chosen.peer_timeout,
     )
 
 

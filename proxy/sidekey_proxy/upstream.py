@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +30,8 @@ class UpstreamRequest:
             business. A ``Content-Length`` among them is kept; without one the body is sent in chunks.
         body: the body, or None where there is none.
         websocket: ask to switch to WebSocket.
+        expect_continue: ask whether the body is wanted before it is sent, unless all of it is here already
+            (RFC 9110 section 10.1.1).
     """
 
     method: str
@@ -36,6 +39,7 @@ class UpstreamRequest:
     headers: Headers
     body: Body | None = None
     websocket: bool = False
+    expect_continue: bool = False
 
 
 class UpstreamAnswer(ByteSource, Protocol):
@@ -63,6 +67,12 @@ class UpstreamAnswer(ByteSource, Protocol):
 
     def tunnel(self) -> Tunnel:
         """Return the connection after a 101."""
+
+    def on_break(self, call: Callable[[], None]) -> None:
+        """Call this when upstream breaks off (by a RST) while nobody waits in ``read``.
+
+        Whoever reads the answer may be stuck then: with a client that does not read on.
+        """
 
     def stop_sending(self) -> None:
         """Send no more of the request's body: the answer is here, and is all that is wanted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from .exchange import Headers, Tunnel
@@ -53,6 +54,7 @@ class Answer:
         "_error",
         "_held",
         "_line",
+        "_on_break",
         "_pieces",
         "_size",
         "_waiter",
@@ -76,6 +78,7 @@ class Answer:
         self._pieces: list[bytes] = []
         self._size = 0
         self._held = False
+        self._on_break: Callable[[], None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
 
@@ -117,6 +120,10 @@ class Answer:
         if self.status != _SWITCHING:
             raise UpstreamInvalid("upstream did not switch protocols")
         return _UpstreamTunnel(self, self._line)
+
+    def on_break(self, call: Callable[[], None]) -> None:
+        """Call this when upstream breaks off while nobody waits in ``read``."""
+        self._on_break = call
 
     def stop_sending(self) -> None:
         """Send no more of the request's body."""
@@ -166,6 +173,14 @@ class Answer:
             self._arrived.exception()  # it may be that nobody waits for it any more
         self._wake()
 
+    def break_off(self, error: Exception) -> None:
+        """Fail, and tell a reader that is busy with something else: what it has not taken may never be."""
+        if self.ended or self._error is not None:
+            return
+        self.fail(error)
+        if self._waiter is None and self._on_break is not None:
+            self._on_break()
+
     def _take(self) -> bytes:
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
@@ -195,6 +210,9 @@ class _UpstreamTunnel:
 
     async def write(self, data: bytes) -> None:
         await self._line.write(data)
+
+    def on_break(self, call: Callable[[], None]) -> None:
+        self._answer.on_break(call)
 
     def end(self) -> None:
         self._answer.finish()

@@ -31,6 +31,7 @@ class UpstreamSettings:
         connect_timeout: seconds that a connection may take to be made.
         response_timeout: seconds until an answer's head must be here.
         idle_timeout: seconds that upstream may stay silent in the middle of an answer.
+        peer_timeout: seconds that upstream may acknowledge nothing.
         keep_idle: seconds that an unused connection is kept.
         pool_size: unused connections that are kept.
     """
@@ -40,6 +41,7 @@ class UpstreamSettings:
     connect_timeout: float = 10.0
     response_timeout: float = 600.0
     idle_timeout: float = 300.0
+    peer_timeout: float = 60.0
     keep_idle: float = 30.0
     pool_size: int = 128
 
@@ -70,16 +72,21 @@ class PooledUpstream:
         A request whose connection turns out to have been closed while it was idle is sent once more on a
         fresh one, if its method is idempotent and its body can be had again (RFC 9110 section 9.2.2).
         """
-        target = self._settings.base.path + request.target
-        head = request_bytes(self._host, target, request)
         connection = self._take()
         if connection is not None:
             try:
-                return await connection.exchange(head, request)
+                return await self._exchange(connection, request)
             except Stale:
                 if not _repeatable(request):
                     raise
-        return await (await self._connect()).exchange(head, request)
+        return await self._exchange(await self._connect(), request)
+
+    async def _exchange(self, connection: Connection, request: UpstreamRequest) -> Answer:
+        whole = None if request.body is None else request.body.whole()
+        expects = request.expect_continue and request.body is not None and whole is None
+        target = self._settings.base.path + request.target
+        head = request_bytes(self._host, target, request, expects=expects)
+        return await connection.exchange(head, request, whole)
 
     @property
     def in_use(self) -> bool:
@@ -109,7 +116,10 @@ class PooledUpstream:
         settings = self._settings
         connection = await self._dial(
             lambda: Connection(
-                silence=settings.idle_timeout, patience=settings.response_timeout, done=self._done
+                silence=settings.idle_timeout,
+                patience=settings.response_timeout,
+                peer_timeout=settings.peer_timeout,
+                done=self._done,
             )
         )
         if connection.usable:

@@ -6,13 +6,14 @@ from .exchange import first
 from .upstream import UpstreamRequest
 
 
-def request_bytes(host: bytes, target: str, request: UpstreamRequest) -> bytes:
+def request_bytes(host: bytes, target: str, request: UpstreamRequest, *, expects: bool = False) -> bytes:
     """Return a request's head as it goes on the wire (RFC 9112 section 3).
 
     Args:
         host: the Host header's value.
         target: the request target.
         request: method, headers, and what kind of body follows.
+        expects: ask whether the body is wanted (RFC 9110 section 10.1.1).
 
     Raises:
         ValueError: a value holds a line break, which would make another message of it.
@@ -24,6 +25,8 @@ def request_bytes(host: bytes, target: str, request: UpstreamRequest) -> bytes:
         lines += [b"Connection: Upgrade", b"Upgrade: websocket"]
     elif is_chunked(request):
         lines.append(b"Transfer-Encoding: chunked")
+    if expects:
+        lines.append(b"Expect: 100-continue")
     head = b"\r\n".join(lines)
     if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
         raise ValueError("a request's head holds a line break where none may be")

@@ -40,6 +40,8 @@ async def join(client: Tunnel, upstream: Tunnel, traffic: Traffic) -> None:
     def sent_down(count: int) -> None:
         traffic.down += count
 
+    client.on_break(upstream.cut)
+    upstream.on_break(client.cut)
     try:
         async with asyncio.TaskGroup() as both:
             both.create_task(_pass_on(client, upstream, sent_up))

@@ -296,20 +296,6 @@ async def test_the_guard_answers_before_any_of_the_body_is_here() -> None:
 # --- Expect: 100-continue
 
 
-async def test_a_client_that_asks_first_is_told_to_go_on_when_its_body_is_wanted() -> None:
-    async with data_path() as stack:
-        client = await stack.request(
-            stack.head("POST", "/v1/files", "Content-Length: 3", "Expect: 100-continue")
-        )
-        assert (await client.head()).line == b"HTTP/1.1 100 Continue"
-        await client.send(b"abc")
-        origin = await stack.origin.accept()
-        request = await origin.message()
-        assert (request.body, request.one(b"expect")) == (b"abc", None)
-        await origin.send(answer(b"ok"))
-        assert (await client.message()).body == b"ok"
-
-
 async def test_a_client_that_asks_first_and_may_not_come_in_need_not_send_its_body() -> None:
     async with data_path(listener={"linger": 0.05}) as stack:
         client = await stack.request(
