@@ -7,8 +7,7 @@ before a colon, control characters (RFC 9112 sections 2.2, 5.1 and 5.2; RFC 9110
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .exchange import Fields, every
 
@@ -24,8 +23,7 @@ class BadAnswer(ValueError):
     """This is no answer's head; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerHead:
+class AnswerHead(NamedTuple):
     """An answer's status line and headers.
 
     Attributes:

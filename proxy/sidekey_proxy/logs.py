@@ -6,7 +6,6 @@ asyncio's, keyring's) come out as the same lines. Tracebacks hold no local varia
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import logging
@@ -149,12 +148,14 @@ class Log:
 
     def write(self, line: str) -> None:
         """Write a line; logging never breaks what is logged."""
-        with contextlib.suppress(OSError, ValueError):
+        try:
             if not line.isascii():
                 encoding = getattr(self._stream, "encoding", None) or "utf-8"
                 line = line.encode(encoding, "backslashreplace").decode(encoding)
             self._stream.write(line + "\n")
             self._stream.flush()
+        except (OSError, ValueError):  # cheaper than to suppress them, for every request
+            pass
 
     def logger(self, *name: Any) -> _NamedLogger:
         """Return what structlog's loggers write to: its ``logger_factory``."""

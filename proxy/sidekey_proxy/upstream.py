@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .exchange import ByteSource, Headers, Tunnel
 
@@ -19,8 +18,7 @@ class Body(ByteSource, Protocol):
         """Start over from the first byte; False where it cannot be had a second time."""
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(NamedTuple):
     """One request to upstream, ready to be written.
 
     Attributes:

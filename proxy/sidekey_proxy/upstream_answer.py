@@ -47,6 +47,7 @@ class Answer:
     Args:
         line: the connection that it comes from.
         method: the request's: a HEAD request's answer has no body.
+        loop: the event loop that it lives in.
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class Answer:
         "_error",
         "_held",
         "_line",
+        "_loop",
         "_on_break",
         "_pieces",
         "_size",
@@ -66,7 +68,7 @@ class Answer:
         "status",
     )
 
-    def __init__(self, line: Line, method: str) -> None:
+    def __init__(self, line: Line, method: str, loop: asyncio.AbstractEventLoop) -> None:
         self.method = method
         self.status = 0
         self.reason = ""
@@ -74,7 +76,8 @@ class Answer:
         self.framing = Framing.CLOSE
         self.ended = False
         self._line = line
-        self._arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = loop  # asking for the running one is a system call, which every event would make
+        self._arrived: asyncio.Future[None] = loop.create_future()
         self._pieces: list[bytes] = []
         self._size = 0
         self._held = False
@@ -100,7 +103,7 @@ class Answer:
     async def read(self) -> bytes:
         """Return what has arrived of the body, waiting for some of it; ``b""`` at its end."""
         if not self._pieces and not self.ended and self._error is None:
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._loop.create_future()
             try:
                 await self._waiter
             finally:

@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         Raises:
             Stale, UpstreamError, ClientGone, RequestInvalid: see ``Upstream.send``.
         """
-        answer = self._answer = Answer(self, request.method)
+        answer = self._answer = Answer(self, request.method, self._loop)
         self._requests += 1
         self._heard = False
         self._reader.begin(answer, may_switch=request.websocket)

@@ -20,7 +20,7 @@ def request_bytes(host: bytes, target: str, request: UpstreamRequest, *, expects
     """
     line = f"{request.method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")
     lines = [line, b"Host: " + host]
-    lines += [name + b": " + value for name, value in request.headers]
+    lines += map(b": ".join, request.headers)
     if request.websocket:
         lines += [b"Connection: Upgrade", b"Upgrade: websocket"]
     elif is_chunked(request):
