@@ -10,12 +10,12 @@ import re
 from typing import Final, NamedTuple
 
 from .exchange import Fields, every
+from .field_lines import parse_fields
 
 END: Final = b"\r\n\r\n"
 _BEGINNING: Final = b"HTTP/1."
 _TEXT = rb"[\t\x20-\x7e\x80-\xff]*"
 _LINE = re.compile(rb"HTTP/(1\.[01]) ([1-5][0-9]{2})(?: (" + _TEXT + rb"))?\r\n")
-_FIELD = re.compile(rb"(?<=\n)([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(" + _TEXT + rb")\r\n")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 
 
@@ -60,15 +60,10 @@ def parse_answer_head(data: bytes) -> AnswerHead:
     line = _LINE.match(data)
     if line is None:
         raise BadAnswer("its first line is not HTTP/1.1 SP status SP reason")
-    begin, end = line.end(), len(data) - 2
-    fields = _FIELD.findall(data, begin, end)
-    # Each match begins and ends a line and holds one line break: as many as those are, and none is left out.
-    if len(fields) != data.count(b"\n", begin, end):
+    headers = parse_fields(data, line.end(), len(data) - 2)
+    if headers is None:
         raise BadAnswer("a header is not a name, a colon and printable text on one line")
-    if b" \r\n" in data or b"\t\r\n" in data:
-        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
     version, status, reason = line.groups()
-    headers = Fields(fields)
     return AnswerHead(
         version.decode("ascii"),
         int(status),

@@ -28,18 +28,6 @@ class Fields(Headers):
         fields.by_name = by_name
         return fields
 
-    @classmethod
-    def parse(cls, lines: bytes) -> Self:
-        """Make them of header lines as they stand on the wire, each with its CR LF.
-
-        Each must be ``name:value``; the white space around a value falls (RFC 9112 section 5.1).
-        """
-        pairs = []
-        for line in lines.split(b"\r\n")[:-1]:
-            name, _, value = line.partition(b":")
-            pairs.append((name, value.strip(b" \t")))
-        return cls(pairs)
-
 
 _NONE: tuple[bytes, ...] = ()
 

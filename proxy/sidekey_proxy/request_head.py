@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from .exchange import Fields, Headers
+from .exchange import Headers
+from .field_lines import parse_fields
 
 END: Final = b"\r\n\r\n"
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _TEXT = rb"[\t\x20-\x7e\x80-\xff]*"
 _LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e\x80-\xff]+) HTTP/(1\.[01])\r\n")
-_FIELDS = re.compile(rb"(?:" + _TOKEN + rb":" + _TEXT + rb"\r\n)*")
 _FIELD = re.compile(_TOKEN + rb":" + _TEXT)
 _SPACED_FIELD = re.compile(_TOKEN + rb"[ \t]+:")
 _VERSION = re.compile(rb"HTTP/[0-9]+(?:\.[0-9]+)?")
@@ -110,9 +110,9 @@ def parse_head(data: bytes, limits: HeadLimits) -> Head:
     line = _LINE.match(data)
     if line is None or line.end() - 2 > limits.line or len(data) > limits.whole:
         raise _fault_in_line(data, limits)
-    if _FIELDS.fullmatch(data, line.end(), len(data) - 2) is None:
+    headers = parse_fields(data, line.end(), len(data) - 2)
+    if headers is None:
         raise _fault_in_fields(data[line.end() : -2])
-    headers = Fields.parse(data[line.end() : -2])
     if len(headers) > limits.fields:
         raise BadHead(f"The request has more than {limits.fields} headers", 431)
     method, target, version = line.groups()
