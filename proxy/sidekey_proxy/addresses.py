@@ -18,7 +18,8 @@ _HIGHEST_MODE: Final = 0o777
 _FOR_THE_OTHERS: Final = 0o077
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes: systems allow from 103, and a name that the socket has for a moment must fit, too."""
-_HOST_NAME = re.compile(r"(?=.{1,253}\.?\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?)+", re.IGNORECASE)
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\.?\Z){_LABEL}(?:\.{_LABEL})*\.?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

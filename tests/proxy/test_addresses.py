@@ -192,3 +192,15 @@ def test_a_base_url_names_what_a_certificate_can_name() -> None:
     assert base_url(Address("0.0.0.0", 8443, tls=True)) == "https://127.0.0.1:8443/v1"
     assert base_url(Address("10.0.0.1", 8443, tls=True), ("dev.example",)) == "https://10.0.0.1:8443/v1"
     assert base_url(Address("::", 8484), ("dev.example",)) == "http://[::1]:8484/v1"
+
+
+def test_a_long_word_that_is_no_host_is_refused_in_no_time() -> None:
+    """With a backtracking expression this would take longer than anybody lives."""
+    with pytest.raises(ValueError, match="neither a name nor an IP address"):
+        parse_host("a" * 63 + "!")
+
+
+@pytest.mark.parametrize("name", ["a" * 64, "a..b", ".a", "-a", "a-", "a.-b"])
+def test_labels_are_as_long_and_made_as_dns_allows(name: str) -> None:
+    with pytest.raises(ValueError, match="neither a name nor an IP address"):
+        parse_host(name)
