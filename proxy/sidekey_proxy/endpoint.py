@@ -33,12 +33,14 @@ class Bound:
         socket: itself.
         file: of a Unix socket that sidekey has made.
         given: somebody else made it for us, such as systemd: it is listened on whatever the settings say.
+        lent: another process serves it, too: its file is left as it is.
     """
 
     wanted: ListenAddress
     socket: socket.socket
     file: SocketFile | None = None
     given: bool = False
+    lent: bool = False
 
     @property
     def address(self) -> ListenAddress:
@@ -55,18 +57,23 @@ class Bound:
         """Return the same socket as one that somebody else made: its file is not ours to remove."""
         return replace(self, file=None, given=True)
 
+    @property
+    def is_reachable(self) -> bool:
+        """Whether clients still find it: a Unix socket's file may have been removed since."""
+        return self.file is None or self.file.is_there
+
     def permit(self) -> None:
         """Give a Unix socket's file the permissions that the address says.
 
         Raises:
             ConfigurationError: the system refuses.
         """
-        if isinstance(self.wanted, UnixAddress) and self.file is not None:
+        if isinstance(self.wanted, UnixAddress) and self.file is not None and not self.lent:
             self.file.allow(self.wanted)
 
     def close(self) -> None:
         """Close it, and remove the file of a Unix socket that is ours."""
-        if self.file is not None:
+        if self.file is not None and not self.lent:
             self.file.remove()
         self.socket.close()
 

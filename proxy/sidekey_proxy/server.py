@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
@@ -36,6 +36,8 @@ log = structlog.get_logger("sidekey.server")
 
 _IDLE_GRACE: Final = 2.0
 """Seconds for which an idle connection may bring one more request after its listener is closed to others."""
+_SETTLE: Final = 1.0
+"""Seconds in which connections that were accepted at the very end have shaken hands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Server:
         self._doors: dict[Place, Door] = {}
         self._closing: set[asyncio.Task[int]] = set()
         self._draining = False
+        self._taken_over = False
 
     @property
     def addresses(self) -> Addresses:
@@ -143,7 +146,7 @@ class Server:
         Raises:
             ConfigurationError: an address cannot be had; all is as it was before.
         """
-        offered = {Place(role, bound.wanted.place): bound for role, bound in given}
+        offered = _by_place(given)
         try:
             plan = listen_plan.change(self._doors, self._wanted(arrangement, offered))
             listening = self._prepared(plan, arrangement, offered)
@@ -161,6 +164,28 @@ class Server:
             await self._open(self._doors[place])
         self._warn_of_clear_text()
 
+    def listening(self) -> list[tuple[Role, Bound]]:
+        """Return what it listens on."""
+        return [(place.role, self._bound(place)) for place in self._doors]
+
+    def own(self) -> None:
+        """Take sockets that were lent as one's own: the process that lent them accepts no more."""
+        for door in self._doors.values():
+            door.endpoint.bound = replace(door.endpoint.bound, lent=False)
+            door.endpoint.bound.permit()
+
+    def let_go(self, kept: Collection[Bound]) -> None:
+        """Accept no more, since another process does; then stop.
+
+        Args:
+            kept: what the other process listens on.
+        """
+        self._taken_over = True
+        sockets = {bound.socket for bound in kept}
+        for door in self._doors.values():
+            door.endpoint.bound = replace(door.endpoint.bound, lent=door.endpoint.bound.socket in sockets)
+            door.endpoint.close()
+
     async def stop(self, drain: float | None = None) -> None:
         """Stop accepting, let open requests finish, then end. The admin listeners answer until then.
 
@@ -175,7 +200,13 @@ class Server:
         waiting = self._open_requests()
         if waiting:
             log.info("draining", requests=waiting, seconds=seconds)
-        cut = await asyncio.gather(*(door.drain(seconds) for door in clients), *self._closing)
+        grace = 0.0
+        if self._taken_over:
+            grace = _IDLE_GRACE
+            await asyncio.sleep(_SETTLE)
+        cut = await asyncio.gather(
+            *(door.drain(seconds, idle_grace=grace) for door in clients), *self._closing
+        )
         for door in admin:
             door.endpoint.close()
             await door.drain(seconds)
@@ -201,7 +232,7 @@ class Server:
         opened: dict[Place, Bound] = {}
         try:
             for wanted in plan.open:
-                bound = offered.pop(wanted.place, None) or bind(wanted.address, needed=wanted.needed)
+                bound = _taken(offered, wanted.place) or bind(wanted.address, needed=wanted.needed)
                 if bound is not None:
                     opened[wanted.place] = bound.served_as(wanted.address)
             staying = {each.place: self._bound(each.place).served_as(each.address) for each in plan.stay}
@@ -304,3 +335,22 @@ class Server:
     def _warn_of_clear_text(self) -> None:
         for address in self._clear_text():
             log.warning("client keys travel in the clear", listen=str(address))
+
+
+def _by_place(given: Iterable[tuple[Role, Bound]]) -> dict[Place, Bound]:
+    """Return the sockets by what they occupy; of two with the same, the first."""
+    found: dict[Place, Bound] = {}
+    for role, bound in given:
+        if bound.is_reachable and Place(role, bound.wanted.place) not in found:
+            found[Place(role, bound.wanted.place)] = bound
+        else:
+            bound.close()
+    return found
+
+
+def _taken(offered: dict[Place, Bound], place: Place) -> Bound | None:
+    """Take out the socket that occupies a place, also where it was bound to any free port."""
+    for there, bound in offered.items():
+        if place in {there, Place(there.role, bound.address.place)}:
+            return offered.pop(there)
+    return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import structlog
 
@@ -20,6 +20,7 @@ from .place import Place
 from .reload import Reload, reload
 from .serving import Keys, Running, running, tell_standing
 from .systemd import Notifier, given_sockets
+from .take_over import Gate, Heirloom, Predecessor, find_predecessor, gate, handed_over
 
 log = structlog.get_logger("sidekey.service")
 
@@ -29,8 +30,8 @@ Find = Callable[[], Place]
 _TERMINAL: Final = Path("/dev/tty")
 
 
-async def serve(place: Place, find: Find) -> None:
-    """Serve until cancelled.
+async def serve(place: Place, find: Find, *, take_over: bool = False) -> None:
+    """Serve until cancelled, or until another instance has taken over.
 
     SIGHUP makes the configuration be read again; where it came because the terminal was closed, it ends the
     service.
@@ -38,6 +39,7 @@ async def serve(place: Place, find: Find) -> None:
     Args:
         place: what to serve.
         find: reads the configuration again.
+        take_over: have the listening sockets of the running instance, where there is one.
 
     Raises:
         SidekeyError: it cannot start.
@@ -47,10 +49,46 @@ async def serve(place: Place, find: Find) -> None:
     notifier = Notifier(os.environ)
     async with AsyncExitStack() as stack:
         hangups = stack.enter_context(_Hangups())
+        entrance = stack.enter_context(gate(place.folder, place.profile))
+        predecessor = await find_predecessor(entrance) if take_over else None
+        if predecessor is not None:
+            stack.callback(predecessor.close)
+            given += predecessor.sockets
+            entrance.adopt(predecessor.gate)
+        elif not place.sandbox:  # which lives in this process, and ends with it
+            entrance.open()
+        if take_over and predecessor is None:
+            log.info("no instance is running: there is nothing to take over")
         proxy = await stack.enter_async_context(running(place, lines, await _keys(place), given))
         stack.callback(notifier.stopping)
+        stack.callback(entrance.close)
+        if predecessor is not None:
+            await _settle(predecessor, proxy, entrance)
+        service = _Service(proxy, find, notifier)
         notifier.ready()
-        await _Service(proxy, find, notifier).obey(hangups)
+        await _first(service.obey(hangups), service.be_taken_over(entrance))
+
+
+async def _settle(predecessor: Predecessor, proxy: Running, entrance: Gate) -> None:
+    """Have the running instance let go of what this one serves now."""
+    own = {bound.socket for _, bound in proxy.server.listening()}
+    await predecessor.serves(lambda bound: bound.socket in own)
+    proxy.server.own()
+    entrance.pass_on(lent=False)
+    log.info("taken over")
+
+
+async def _first(*works: Coroutine[Any, Any, None]) -> None:
+    """Return when one of these has ended; the others are cancelled."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 def log_as(place: Place) -> logs.Log:
@@ -123,6 +161,11 @@ class _Service:
             if hangups.final:
                 return
             await self._reload()
+
+    async def be_taken_over(self, entrance: Gate) -> None:
+        """Return when another instance serves in this one's place."""
+        server = self._proxy.server
+        await handed_over(entrance, Heirloom(server.listening, server.let_go), self._turn)
 
     async def _reload(self) -> None:
         async with self._turn:

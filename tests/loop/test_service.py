@@ -14,8 +14,10 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from processes import PATIENCE, command
-from raw_http import Wire
+from processes import PATIENCE, Server, command
+from raw_http import Origin, Wire, answer
+from sidekey_auth.credential import Credential
+from sidekey_auth.secret import Secret
 
 from .conftest import House
 
@@ -132,3 +134,61 @@ async def test_the_sandbox_is_the_upstream_and_no_other_one(house: House) -> Non
     answer = await house.run("serve", "--sandbox", "--upstream", "https://api.openai.com/v1")
     assert answer.code == 2
     assert "exclude each other" in answer.err
+
+
+async def test_told_to_end_it_accepts_nobody_says_so_to_probes_and_finishes_what_is_open(
+    house: House,
+) -> None:
+    await house.store(Credential(static_key=Secret("sk-static-canary-0123456789"), generation=1))
+    async with Origin().serving() as origin:
+        upstream = f"http://127.0.0.1:{origin.port}"
+        async with house.serving(SIDEKEY_UPSTREAM=upstream) as server:
+            port, probes = (int(url.rpartition(":")[2].partition("/")[0]) for url in await urls(server))
+            client = Wire(*await asyncio.open_connection("127.0.0.1", port))
+            idle = Wire(*await asyncio.open_connection("127.0.0.1", port))
+            await client.send(
+                b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n"
+                b"Authorization: Bearer " + house.client_key.encode() + b"\r\n\r\n"
+            )
+            wire = await origin.accept()
+            await wire.head()
+            assert await status_at(probes, b"readyz") == 200
+            server.process.terminate()
+            await server.logged("draining")
+            await idle.ended()
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", port)
+            assert await status_at(probes, b"readyz") == 503
+            assert await status_at(probes, b"livez") == 200
+            await wire.send(answer(b"whole"))
+            got = await client.message()
+            assert (got.body, got.one(b"connection")) == (b"whole", b"close")
+            for end in (client, idle):
+                end.close()
+            async with asyncio.timeout(PATIENCE):
+                assert await server.process.wait() == 0
+
+
+async def test_what_does_not_finish_in_time_is_cut(house: House) -> None:
+    await house.store(Credential(static_key=Secret("sk-static-canary-0123456789"), generation=1))
+    async with Origin().serving() as origin:
+        environment = {"SIDEKEY_UPSTREAM": f"http://127.0.0.1:{origin.port}", "SIDEKEY_DRAIN_TIMEOUT": "0.2"}
+        async with house.serving(**environment) as server:
+            port = int((await server.url()).removesuffix("/v1").rpartition(":")[2])
+            client = Wire(*await asyncio.open_connection("127.0.0.1", port))
+            await client.send(
+                b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n"
+                b"Authorization: Bearer " + house.client_key.encode() + b"\r\n\r\n"
+            )
+            wire = await origin.accept()
+            await wire.head()
+            server.process.terminate()
+            await client.ended()
+            client.close()
+            assert (await server.logged("requests were cut"))["requests"] == 1
+            async with asyncio.timeout(PATIENCE):
+                assert await server.process.wait() == 0
+
+
+async def urls(server: Server) -> tuple[str, str]:
+    return await server.url(), await server.admin()

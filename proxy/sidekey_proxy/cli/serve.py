@@ -46,6 +46,13 @@ NoClientKey = Annotated[
 SandboxPort = Annotated[
     int, typer.Option("--sandbox-port", metavar="PORT", help="With --sandbox: where it listens.")
 ]
+TakeOver = Annotated[
+    bool,
+    typer.Option(
+        "--take-over",
+        help="Have the running server's sockets; it finishes its open requests and ends.",
+    ),
+]
 
 
 def serve(
@@ -57,6 +64,7 @@ def serve(
     sandbox: Sandbox = False,
     no_client_key: NoClientKey = False,
     sandbox_port: SandboxPort = SANDBOX_PORT,
+    take_over: TakeOver = False,
 ) -> None:
     """Run the proxy.
 
@@ -69,6 +77,8 @@ def serve(
         sidekey serve --sandbox
 
         sidekey serve --listen 0.0.0.0:8484 --config sidekey.toml
+
+        sidekey serve --take-over
     """
     flags = {
         "listen": listen,
@@ -80,13 +90,15 @@ def serve(
 
     async def work() -> None:
         if sandbox:
+            if take_over:
+                raise ConfigurationError("a sandbox is in its server's memory: it cannot be taken over")
             await _serve_sandbox(config, flags, sandbox_port)
             return
 
         def find() -> Place:
             return find_place(config=config, flags=flags)
 
-        await service.serve(find(), find)
+        await service.serve(find(), find, take_over=take_over)
 
     descriptors.allow_many()
     try:
