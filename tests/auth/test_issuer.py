@@ -332,3 +332,18 @@ async def test_each_credential_has_the_issuer_it_came_from(sandbox: Sandbox) -> 
         ).settings.issuer == "https://b.example"
         with pytest.raises(ConfigurationError):
             await issuers.of(Credential(issuer="https://c.example"))
+
+
+async def test_other_settings_hold_for_what_is_asked_next_and_what_is_under_way_ends_as_it_began(
+    sandbox: Sandbox,
+) -> None:
+    settings = IssuerSettings(issuer=sandbox.issuer)
+    async with Issuers(settings) as issuers:
+        before = await issuers.of(Credential())
+        issuers.change(settings)
+        assert await issuers.of(Credential()) is before
+        issuers.change(replace(settings, connect_timeout=1.0))
+        after = await issuers.of(Credential())
+        assert (before.settings.connect_timeout, after.settings.connect_timeout) == (10.0, 1.0)
+        claims = await before.verify(sandbox.id_token(), settings.client_id)
+        assert claims.exp is not None

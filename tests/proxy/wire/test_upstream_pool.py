@@ -410,3 +410,22 @@ def test_a_ca_bundle_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     for bundle in (tmp_path / "absent.pem", empty):
         with pytest.raises(ConfigurationError, match=str(bundle)):
             PooledUpstream(UpstreamSettings(base=parse_base("https://localhost"), ca_bundle=bundle))
+
+
+async def test_a_retired_pool_closes_what_is_idle_and_everything_else_after_its_answer() -> None:
+    async with pool_and_origin() as (pool, origin):
+        first = asyncio.create_task(pool.send(GET))
+        idle = await origin.accept()
+        await idle.head()
+        second = asyncio.create_task(pool.send(GET))
+        busy = await origin.accept()
+        await busy.head()
+        await idle.send(answer())
+        assert await read_all(await first) == b"{}"
+        pool.retire()
+        await idle.ended()
+        assert pool.in_use
+        await busy.send(answer(b"whole"))
+        assert await read_all(await second) == b"whole"
+        await busy.ended()
+        await until(lambda: not pool.in_use)
