@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from raw_http import answer, data_path
+from raw_http import CLIENT_KEY, answer, data_path
 
 KEY = "sk-upstream-key-number-one"
 
@@ -122,6 +122,40 @@ async def test_what_is_no_target_of_ours_is_refused_and_nothing_goes_up(line: st
         assert stack.origin.nobody_else()
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("Host: evil.example\r\n", 421),
+        ("Host: localhost.evil.example:8484\r\n", 421),
+        ("Host: 10.0.0.1\r\n", 421),
+        ("", 400),
+        ("Host: localhost\r\nHost: localhost\r\n", 400),
+        ("Host: localhost\r\nhost: evil.example\r\n", 400),
+        ("Host:\r\n", 400),
+        ("Host: user@localhost\r\n", 400),
+        ("Host: localhost evil.example\r\n", 400),
+    ],
+)
+async def test_a_request_for_another_host_or_for_none_goes_nowhere(host: str, status: int) -> None:
+    async with data_path() as stack:
+        client = await stack.request(
+            f"GET /v1/models HTTP/1.1\r\n{host}Authorization: Bearer {CLIENT_KEY}\r\n\r\n".encode()
+        )
+        response = await client.message()
+        assert response.status == status
+        assert json.loads(response.body)["error"]["code"].startswith("sidekey_")
+        assert stack.origin.nobody_else()
+
+
+async def test_a_path_outside_v1_is_told_where_the_base_url_ends() -> None:
+    async with data_path() as stack:
+        client = await stack.request(stack.head("POST", "/chat/completions", "Content-Length: 2") + b"{}")
+        response = await client.message()
+        assert response.status == 404
+        assert "must end in /v1" in json.loads(response.body)["error"]["message"]
+        assert stack.origin.nobody_else()
+
+
 @pytest.mark.parametrize("method", ["G(T", "GET,", "G\xcbT", "", "GE\0T", "GET\t", "[GET]", '"GET"'])
 async def test_what_is_no_token_is_no_method(method: str) -> None:
     async with data_path() as stack:
@@ -132,9 +166,12 @@ async def test_what_is_no_token_is_no_method(method: str) -> None:
         assert stack.origin.nobody_else()
 
 
-async def test_options_about_the_server_itself_are_answered_here_and_the_connection_serves_on() -> None:
+@pytest.mark.parametrize("target", ["*", "http://localhost:8484"])
+async def test_options_about_the_server_itself_are_answered_here_and_the_connection_serves_on(
+    target: str,
+) -> None:
     async with data_path() as stack:
-        client = await stack.request(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        client = await stack.request(f"OPTIONS {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         response = await client.message()
         assert response.status == 200
         assert response.one(b"allow") == b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from raw_http import data_path
 from sidekey_proxy.tcp import tune
 
 
@@ -41,6 +42,18 @@ async def test_small_pieces_go_at_once_and_a_silent_peer_is_found_in_time() -> N
             for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
         )
         assert idle + probes * between == 60
+
+
+async def test_both_sides_of_a_request_are_connections_on_which_silence_is_noticed() -> None:
+    async with data_path(listener={"peer_timeout": 21.0}, upstream={"peer_timeout": 42.0}) as stack:
+        await stack.request(stack.head())
+        await (await stack.origin.accept()).message()
+        (client,), (origin,) = stack.listener._connections, stack.pool._open
+        for transport, silence in ((client.transport, 21), (origin._transport, 42)):
+            assert transport is not None
+            sock = transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == silence * 1000
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
 @pytest.mark.parametrize("silence", [1.0, 1.4, 2.0, 7.0])

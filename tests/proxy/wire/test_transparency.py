@@ -90,6 +90,12 @@ REQUESTS: Final = {
         (*OWN, "Connection: close, content-length, host, authorization", LENGTH),
         BODY,
     ),
+    "chunks that cannot be named away": Sent(
+        "POST /v1/responses HTTP/1.1",
+        (*OWN, "Connection: transfer-encoding, Authorization", "Transfer-Encoding: chunked"),
+        BODY,
+        chunked(BODY, 10),
+    ),
 }
 ANSWERS: Final = {
     "a body of no bytes": Sent("HTTP/1.1 200 OK", ("Content-Length: 0",)),
@@ -178,6 +184,22 @@ ANSWERS: Final = {
         "access-control-expose-headers: x",
         "TE: x",
         "X-Stays: 1",
+    ),
+    "what cannot be named away": Sent(
+        "HTTP/1.1 200 OK",
+        ("Connection: content-length, connection", "Content-Type: text/event-stream", "Content-Length: 9"),
+        b"data: 1\n\n",
+    ),
+    "what is set on a stream cannot be named away": Sent(
+        "HTTP/1.1 200 OK",
+        (
+            "Connection: x-accel-buffering, transfer-encoding",
+            "Content-Type: text/event-stream; charset=utf-8",
+            "X-Accel-Buffering: yes",
+            "Transfer-Encoding: chunked",
+        ),
+        b"data: 1\n\n",
+        chunked(b"data: 1\n\n"),
     ),
 }
 

@@ -100,6 +100,35 @@ async def test_bytes_pass_both_ways_as_they_are_also_those_sent_with_the_handsha
             assert await client.exactly(number) == said
 
 
+MASKED_HELLO = b"\x01\x82\x01\x02\x03\x04" + bytes(a ^ b for a, b in zip(b"he", b"\x01\x02", strict=True))
+FRAMES = {
+    "the first fragment of a text, masked": MASKED_HELLO,
+    "a ping between two fragments": b"\x89\x84\x00\x00\x00\x00ping",
+    "the last fragment": b"\x80\x83\x00\x00\x00\x00llo",
+    "a pong that nobody asked for": b"\x8a\x80\x00\x00\x00\x00",
+    "a long binary frame, compressed": b"\xc2\xff"
+    + (70_000).to_bytes(8, "big")
+    + b"\x09\x08\x07\x06"
+    + b"z" * 70_000,
+    "a frame that is none": b"\xff\xff\xff\xff",
+    "a close with code and reason": b"\x88\x88\x00\x00\x00\x00" + (4321).to_bytes(2, "big") + b"enough",
+}
+
+
+async def test_frames_fragments_pings_and_close_codes_are_the_two_ends_own() -> None:
+    async with data_path() as stack:
+        client, origin = await tunnel(stack)
+        for frame in FRAMES.values():
+            await client.send(frame)
+            assert await origin.exactly(len(frame)) == frame
+            await origin.send(frame)
+            assert await client.exactly(len(frame)) == frame
+        await client.send(b"its connection stays until one of them ends it")
+        assert await origin.exactly(46)
+        origin.close()
+        assert await client.rest() == b""
+
+
 @pytest.mark.parametrize("leaver", ["client", "origin"])
 async def test_what_one_end_said_last_is_delivered_before_its_end(leaver: str) -> None:
     async with data_path() as stack:
@@ -214,11 +243,14 @@ async def test_draining_cuts_tunnels_that_stay() -> None:
 
 
 async def test_no_time_limit_of_ours_ends_a_silent_tunnel() -> None:
-    async with data_path(upstream={"idle_timeout": 0.05, "response_timeout": 0.05}) as stack:
+    times = {"keep_idle": 0.05, "head_timeout": 0.05, "body_timeout": 0.05}
+    async with data_path(upstream={"idle_timeout": 0.05, "response_timeout": 0.05}, listener=times) as stack:
         client, origin = await tunnel(stack)
-        await asyncio.sleep(0.2)  # a time limit is what is being tested
+        await asyncio.sleep(0.6)  # longer than any limit and two looks at the clock: what is being tested
         await origin.send(b"late")
         assert await client.exactly(4) == b"late"
+        await client.send(b"later")
+        assert await origin.exactly(5) == b"later"
 
 
 async def test_two_real_ends_agree_on_subprotocol_extensions_and_close_code() -> None:
