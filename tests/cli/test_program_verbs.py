@@ -62,6 +62,19 @@ async def test_a_command_keeps_its_own_umask_and_core_limit(house: House) -> Non
     assert answer.out.split() == [oct(umask), str(resource.getrlimit(resource.RLIMIT_CORE)[0])]
 
 
+async def test_the_printed_base_url_is_the_listeners_that_suits_this_machine_best(house: House) -> None:
+    house.canary.allow(house.client_key)
+    listen = "unix:/run/s,https://0.0.0.0:8443"
+    environment = {"SIDEKEY_TLS_CERTIFICATE": "cert.pem", "SIDEKEY_HOSTS": "dev.example"}
+    only_tls = await house.run("env", "--shell", "bash", "--listen", listen, **environment)
+    assert "OPENAI_BASE_URL=https://dev.example:8443/v1" in only_tls.out
+    with_plain = await house.run("env", "--shell", "bash", "--listen", f"{listen},8484", **environment)
+    assert "OPENAI_BASE_URL=http://127.0.0.1:8484/v1" in with_plain.out
+    none = await house.run("env", "--listen", "unix:/run/s")
+    assert (none.code, none.out) == (2, "")
+    assert "Unix sockets only" in none.err
+
+
 async def test_a_shell_that_evaluates_it_reaches_the_proxy(house: House) -> None:
     await house.signed_in()
     house.canary.allow(house.client_key)
