@@ -14,18 +14,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any, Final, Self
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
 from .errors import ConfigurationError, IssuerUnavailable
 from .issuer_failures import Answer, seconds_to_wait
-from .issuer_settings import is_loopback
+from .proxies import proxy_for
 from .secret import Secret
 
 LARGEST_ANSWER: Final = 1024 * 1024
-_PROXY_SCHEMES: Final = ("http", "https")
 
 Fields = Mapping[str, str | Secret]
 """A body's fields; a secret is revealed as it is written, so that no traceback shows it."""
@@ -142,31 +140,6 @@ class Outbound:
 
 
 _FAILURES: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
-
-
-def proxy_for(target: URL) -> URL | None:
-    """Return the proxy that the environment (or the system's settings) names for an address, or None.
-
-    Raises:
-        ConfigurationError: it cannot be used.
-    """
-    host = target.host or ""
-    if is_loopback(host) or proxy_bypass(host):
-        return None
-    named = getproxies().get(target.scheme)
-    if not named:
-        return None
-    try:
-        proxy = URL(named if "://" in named else f"http://{named}")
-        usable = proxy.scheme in _PROXY_SCHEMES and bool(proxy.host)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigurationError(
-            f"the proxy that {target.scheme.upper()}_PROXY names cannot be used",
-            remedy="Give an http:// address, such as http://proxy.example:3128.",
-        )
-    return proxy
 
 
 def _plain(fields: Fields) -> dict[str, str]:

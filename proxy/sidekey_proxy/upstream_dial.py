@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
 from .upstream import UpstreamTimedOut, UpstreamUnreachable
@@ -42,23 +43,37 @@ class DirectDial:
     async def __call__(self, protocol: Callable[[], P]) -> P:
         """Connect; see ``Dial``."""
         origin = self._origin
-        try:
-            async with asyncio.timeout(self._timeout):
-                _, connected = await asyncio.get_running_loop().create_connection(
-                    protocol,
-                    origin.host,
-                    origin.port,
-                    ssl=self._tls,
-                    server_hostname=origin.host if self._tls else None,
-                )
-        except TimeoutError:
-            raise UpstreamTimedOut(f"connecting to {origin} took longer than {self._timeout:g} s") from None
-        except ssl.SSLCertVerificationError as error:
-            why = f"its certificate is not trusted: {error.verify_message}"
-            raise UpstreamUnreachable(f"{origin} cannot be reached: {why}") from None
-        except (OSError, ssl.SSLError) as error:
-            raise UpstreamUnreachable(f"{origin} cannot be reached: {_reason(error)}") from None
+        with told_in_our_words(f"{origin} cannot be reached"):
+            try:
+                async with asyncio.timeout(self._timeout):
+                    _, connected = await asyncio.get_running_loop().create_connection(
+                        protocol,
+                        origin.host,
+                        origin.port,
+                        ssl=self._tls,
+                        server_hostname=origin.host if self._tls else None,
+                    )
+            except TimeoutError:
+                raise UpstreamTimedOut(
+                    f"connecting to {origin} took longer than {self._timeout:g} s"
+                ) from None
         return connected
+
+
+@contextlib.contextmanager
+def told_in_our_words(what: str) -> Iterator[None]:
+    """Raise UpstreamUnreachable instead of what sockets and TLS raise.
+
+    Args:
+        what: what failed then, for people.
+    """
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        why = f"its certificate is not trusted: {error.verify_message}"
+        raise UpstreamUnreachable(f"{what}: {why}") from None
+    except (OSError, ssl.SSLError) as error:
+        raise UpstreamUnreachable(f"{what}: {_reason(error)}") from None
 
 
 def _reason(error: OSError) -> str:

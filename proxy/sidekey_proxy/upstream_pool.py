@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from yarl import URL
+
+from sidekey_auth.proxies import proxy_for
+
 from .upstream import UpstreamRequest
 from .upstream_answer import Answer
 from .upstream_dial import Dial, DirectDial
 from .upstream_http import Connection, Stale
+from .upstream_proxy import Proxy, ProxyDial
 from .upstream_request import request_bytes
 from .upstream_rules import Origin, UpstreamBase
 from .upstream_tls import tls_context
@@ -51,16 +56,17 @@ class PooledUpstream:
 
     Args:
         settings: where upstream is, and how long things may take.
-        dial: makes connections; directly where it is left out.
+        dial: makes connections; where it is left out, directly, or through the proxy that the environment
+            names for upstream.
 
     Raises:
-        ConfigurationError: the CA bundle cannot be used.
+        ConfigurationError: the CA bundle cannot be used, or the proxy.
     """
 
     def __init__(self, settings: UpstreamSettings, dial: Dial | None = None) -> None:
         self._settings = settings
         self._host = _host_header(settings.base.origin)
-        self._dial = dial or _direct(settings)
+        self._dial = dial or _dial(settings)
         self._idle: dict[Connection, float] = {}
         self._open: set[Connection] = set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -159,10 +165,14 @@ class PooledUpstream:
             self._sweep = loop.call_at(oldest + self._settings.keep_idle, self._sweep_idle)
 
 
-def _direct(settings: UpstreamSettings) -> Dial:
+def _dial(settings: UpstreamSettings) -> Dial:
     origin = settings.base.origin
     tls = tls_context(settings.ca_bundle) if origin.scheme == "https" else None
-    return DirectDial(origin, tls, settings.connect_timeout)
+    named = proxy_for(URL.build(scheme=origin.scheme, host=origin.host, port=origin.port))
+    if named is None:
+        return DirectDial(origin, tls, settings.connect_timeout)
+    to_proxy = tls_context(settings.ca_bundle) if named.scheme == "https" else None
+    return ProxyDial(origin, tls, Proxy.named(named), to_proxy, settings.connect_timeout)
 
 
 def _host_header(origin: Origin) -> bytes:

@@ -15,7 +15,8 @@ from yarl import URL
 
 from canary import Canary
 from sidekey_auth.errors import ConfigurationError, IssuerUnavailable
-from sidekey_auth.outbound import LARGEST_ANSWER, Outbound, proxy_for
+from sidekey_auth.outbound import LARGEST_ANSWER, Outbound
+from sidekey_auth.proxies import proxy_for
 from sidekey_auth.secret import Secret
 
 TOKEN = Secret("rt_canary_0123456789")

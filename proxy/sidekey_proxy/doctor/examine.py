@@ -20,7 +20,8 @@ from sidekey_auth.broker import Broker
 from sidekey_auth.clock import SystemClock
 from sidekey_auth.errors import ConfigurationError, IssuerUnavailable, SealError, SidekeyError, VaultError
 from sidekey_auth.issuer_settings import JWKS_PATH
-from sidekey_auth.outbound import Outbound, proxy_for
+from sidekey_auth.outbound import Outbound
+from sidekey_auth.proxies import proxy_for
 from sidekey_proxy.addresses import ListenAddress
 from sidekey_proxy.endpoint import bind
 from sidekey_proxy.exchange import Headers, first

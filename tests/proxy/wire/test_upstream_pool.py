@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from raw_http import PATIENCE, Origin, Wire, answer, until
-from sidekey_auth.errors import ConfigurationError
 from sidekey_proxy.body import KeptBody
 from sidekey_proxy.copies import Copies
-from sidekey_proxy.upstream import UpstreamCut, UpstreamRequest, UpstreamUnreachable
+from sidekey_proxy.upstream import UpstreamCut, UpstreamRequest
 from sidekey_proxy.upstream_answer import Answer
 from sidekey_proxy.upstream_pool import PooledUpstream, UpstreamSettings
 from sidekey_proxy.upstream_request import request_bytes
@@ -330,86 +326,6 @@ def test_a_line_break_in_a_header_makes_no_other_message() -> None:
     for value in (b"a\r\nX-Injected: b", b"a\nb", b"a\rb", b"a\0b"):
         with pytest.raises(ValueError, match="line break"):
             request_bytes(b"localhost", "/v1", UpstreamRequest("GET", "/", ((b"X-A", value),)))
-
-
-# --- TLS
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def server_context(authority: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
-    return context
-
-
-async def test_upstream_is_recognised_by_the_ca_bundle(authority: trustme.CA, tmp_path: Path) -> None:
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    async with Origin().serving(server_context(authority)) as origin:
-        base = parse_base(f"https://localhost:{origin.port}")
-        pool = PooledUpstream(UpstreamSettings(base=base, ca_bundle=bundle))
-        wire = await served(pool, None, origin)
-        await served(pool, wire, origin)
-        await pool.close()
-
-
-async def test_upstream_with_an_untrusted_certificate_is_not_spoken_to(authority: trustme.CA) -> None:
-    async with Origin().serving(server_context(authority)) as origin:
-        pool = PooledUpstream(UpstreamSettings(base=parse_base(f"https://localhost:{origin.port}")))
-        with pytest.raises(UpstreamUnreachable, match="not trusted"):
-            await pool.send(GET)
-        await pool.close()
-
-
-async def test_upstream_with_another_names_certificate_is_not_spoken_to(
-    authority: trustme.CA, tmp_path: Path
-) -> None:
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    async with Origin().serving(server_context(authority, "other.example")) as origin:
-        base = parse_base(f"https://localhost:{origin.port}")
-        pool = PooledUpstream(UpstreamSettings(base=base, ca_bundle=bundle))
-        with pytest.raises(UpstreamUnreachable, match="not trusted"):
-            await pool.send(GET)
-        await pool.close()
-
-
-@pytest.mark.parametrize("polite", [True, False], ids=["close_notify", "FIN alone"])
-async def test_over_tls_only_a_close_notify_ends_a_close_delimited_answer(
-    authority: trustme.CA, tmp_path: Path, polite: bool
-) -> None:
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    async with Origin().serving(server_context(authority)) as origin:
-        base = parse_base(f"https://localhost:{origin.port}")
-        pool = PooledUpstream(UpstreamSettings(base=base, ca_bundle=bundle))
-        sending = asyncio.create_task(pool.send(GET))
-        wire = await origin.accept()
-        await wire.message()
-        await wire.send(b"HTTP/1.1 200 OK\r\n\r\nabc")
-        received = await sending
-        assert await received.read() == b"abc"
-        if polite:
-            wire.close()
-            assert await received.read() == b""
-        else:
-            wire.writer.transport.abort()
-            with pytest.raises(UpstreamCut):
-                await received.read()
-        received.close()
-        await pool.close()
-
-
-def test_a_ca_bundle_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    empty = tmp_path / "empty.pem"
-    empty.write_text("")
-    for bundle in (tmp_path / "absent.pem", empty):
-        with pytest.raises(ConfigurationError, match=str(bundle)):
-            PooledUpstream(UpstreamSettings(base=parse_base("https://localhost"), ca_bundle=bundle))
 
 
 async def test_a_retired_pool_closes_what_is_idle_and_everything_else_after_its_answer() -> None:
