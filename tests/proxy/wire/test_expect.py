@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raw_http import Stack, Wire, answer, data_path
+from raw_http import PATIENCE, Stack, Wire, answer, data_path, until
 from sidekey_proxy import upstream_sending
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -24,7 +24,10 @@ async def upstream_asked(stack: Stack) -> Wire:
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 3", "Transfer-Encoding: chunked"])
-async def test_the_body_is_asked_for_when_upstream_asks_for_it(framing: str) -> None:
+async def test_the_body_is_asked_for_when_upstream_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch, framing: str
+) -> None:
+    monkeypatch.setattr(upstream_sending, "CONTINUE_PATIENCE", 10 * PATIENCE)
     async with data_path() as stack:
         client, origin = await asked(stack, framing)
         await origin.send(CONTINUE)
@@ -54,6 +57,24 @@ async def test_a_body_that_upstream_does_not_want_is_not_asked_for(status: str) 
         assert response.one(b"connection") == b"close"
         assert await origin.rest() == b""
         assert (await stack.record()).bytes_up == 0
+
+
+async def test_a_body_that_upstream_does_not_want_is_not_sent_while_its_answer_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upstream_sending, "CONTINUE_PATIENCE", 0.05)
+    async with data_path(listener={"linger": 0.05}) as stack:
+        client, origin = await asked(stack)
+        [connection] = stack.pool._open
+        sending = connection._sending
+        assert sending is not None
+        await origin.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nno")
+        assert (await client.head()).status == 413
+        await client.send(b"abc")
+        await until(sending._task.done)
+        await origin.send(b"pe")
+        assert await client.rest() == b"nope"
+        assert await origin.rest() == b""
 
 
 async def test_a_refused_bearer_is_replaced_before_the_body_is_asked_for() -> None:

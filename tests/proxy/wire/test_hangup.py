@@ -177,6 +177,18 @@ async def test_it_is_told_once_only() -> None:
         assert seen.all == [HangUp.ENDED]
 
 
+async def test_an_end_that_was_told_or_cancelled_costs_nothing_more() -> None:
+    """Each would wake the event loop again and again for as long as the connection stays open."""
+    async with connection() as (ours, peer), connection() as (others, other_peer):
+        seen = Seen()
+        watch(ours.transport, seen)
+        watch(others.transport, Seen()).cancel()
+        other_peer.close()
+        peer.close()
+        await seen.soon()
+        assert hangup._watcher()._epoll.poll(0) == []
+
+
 async def test_data_alone_is_no_end() -> None:
     async with connection() as (ours, peer), connection() as (others, other_peer):
         seen, sign = Seen(), Seen()

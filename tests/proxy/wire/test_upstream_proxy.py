@@ -14,7 +14,13 @@ import trustme
 
 from raw_http import PATIENCE, Origin, Wire, answer
 from sidekey_auth.errors import ConfigurationError
-from sidekey_proxy.upstream import UpstreamCut, UpstreamRequest, UpstreamTimedOut, UpstreamUnreachable
+from sidekey_proxy.upstream import (
+    UpstreamCut,
+    UpstreamError,
+    UpstreamRequest,
+    UpstreamTimedOut,
+    UpstreamUnreachable,
+)
 from sidekey_proxy.upstream_pool import PooledUpstream, UpstreamSettings
 from sidekey_proxy.upstream_rules import parse_base
 
@@ -281,6 +287,23 @@ async def test_a_proxy_that_cannot_be_used_is_refused_at_once(
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY") as caught:
         PooledUpstream(UpstreamSettings(base=parse_base("https://upstream.example")))
     assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_closes_as_soon_as_it_has_connected_makes_an_error(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    async with Origin().serving() as proxy:
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://127.0.0.1:{proxy.port}")
+        async with upstream(f"{scheme}://upstream.example") as pool:
+            sending = asyncio.create_task(pool.send(GET))
+            wire = await proxy.accept()
+            await wire.head()
+            wire.writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            wire.close()
+            with pytest.raises(UpstreamError, match=r"closed|cannot be reached"):
+                async with asyncio.timeout(PATIENCE):
+                    await sending
 
 
 # --- who is trusted through it
