@@ -24,6 +24,10 @@ class BenchmarkFailed(Exception):
     """A figure cannot be had; the text says why."""
 
 
+class Disturbed(BenchmarkFailed):
+    """A measurement says nothing, since the machine had other things to do; another one may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """A running origin.
