@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sidekey_proxy.admission import Ceilings
 from sidekey_proxy.bounds import ceilings, listener_settings
+from sidekey_proxy.copies import MIB
 from sidekey_proxy.listener import ListenerSettings
 from sidekey_proxy.settings import Settings
 
@@ -27,3 +28,10 @@ def test_each_setting_arrives_where_it_is_meant_to() -> None:
 
 def test_the_defaults_are_those_of_the_listener_itself() -> None:
     assert listener_settings(Settings()) == ListenerSettings()
+
+
+def test_limits_that_nobody_sets_leave_time_to_think_and_room_for_prompts() -> None:
+    unset = Settings()
+    assert unset.response_timeout == 10 * 60
+    assert unset.peer_timeout == 60
+    assert (unset.replay_limit, unset.replay_budget) == (64 * MIB, 256 * MIB)
