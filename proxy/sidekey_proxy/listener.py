@@ -71,6 +71,7 @@ class Listener:
         self.settings = settings or ListenerSettings()
         self.admission = admission or Admission()
         self.draining = False
+        self.idle_grace = 0.0
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -98,9 +99,9 @@ class Listener:
         Returns:
             How many had to be cut.
         """
-        self.draining = True
+        self.draining, self.idle_grace = True, idle_grace
         for connection in list(self._connections):
-            connection.drain(idle_grace)
+            connection.close_if_idle(idle_grace)
         await self._all_gone(seconds)
         left = [connection for connection in self._connections if connection.serving]
         for connection in left:

@@ -270,6 +270,8 @@ class Connection(asyncio.Protocol):
             self.go_on()
             if self._buffer:
                 self._next_request()
+            if self._listener.draining:  # the client was told of a kept connection before that began
+                self.close_if_idle(self._listener.idle_grace)
         elif self._buffer or exchange.receiving:
             self._linger()
         else:
@@ -306,7 +308,7 @@ class Connection(asyncio.Protocol):
         if self._left_to_throw < 0 and self.transport is not None:
             self.transport.close()
 
-    def drain(self, idle_grace: float) -> None:
+    def close_if_idle(self, idle_grace: float) -> None:
         """Close the connection if nobody uses it, or after that many seconds without a further request."""
         idle = self._exchange is None and not self._head_begun and self._left_to_throw is None
         if not idle or self.transport is None:
