@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("sidekey.listener")
 
 NEVER: Final = float("inf")
+WRITE_HIGH_WATER: Final = 64 * 1024
+"""Bytes that may wait for a client that does not read; TLS would take 512 KiB otherwise."""
 
 
 class Connection(asyncio.Protocol):
@@ -104,6 +106,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio.Protocol
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is none, but does the same
         self._client = _client_of(self.transport)
+        self.transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         tcp.tune(self.transport, silence=self._listener.settings.peer_timeout)
         self._listener.opened(self)
         self._wait_for_head()

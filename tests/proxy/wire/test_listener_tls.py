@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trustme
 
-from raw_http import PATIENCE, Stack, Wire, answer, data_path
+from raw_http import PATIENCE, Stack, Wire, answer, data_path, until
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +146,22 @@ async def test_a_connection_serves_one_request_after_the_other(authority: trustm
             await origin.message()
             await origin.send(answer(said))
             await client.up_to(b"\r\n\r\n" + said)
+
+
+async def test_a_client_that_does_not_read_holds_upstream_over_tls_too(authority: trustme.CA) -> None:
+    async with secured(authority) as (stack, client):
+        origin = await exchange_with(stack, client)
+        origin.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 67108864\r\n\r\n")
+        flooding = asyncio.create_task(_flood(origin))
+        connection = stack.exchanges[0]._connection
+        await until(lambda: connection.room is not None and not connection.room.done())
+        waiting = connection.transport.get_write_buffer_size()
+        assert 0 < waiting < 400 * 1024  # one read of the socket comes on top of the limit
+        flooding.cancel()
+
+
+async def _flood(origin: Wire) -> None:
+    with contextlib.suppress(ConnectionError):
+        while True:
+            origin.writer.write(b"x" * 65536)
+            await origin.writer.drain()
