@@ -120,6 +120,7 @@ async def test_an_answer_that_begins_without_a_100_does_not_keep_the_body_back(
         client, origin = await asked(stack)
         await origin.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         assert (await client.head()).status == 200
+        await until(lambda: not stack.exchanges[0]._continue_wanted)  # what comes next must be no 100
         await client.send(b"abc")
         assert await origin.exactly(3) == b"abc"
         await origin.send(b"2\r\nok\r\n0\r\n\r\n")

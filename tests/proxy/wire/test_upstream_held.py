@@ -69,9 +69,11 @@ def _held(stack: Stack) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def unread(kind: str, total: int) -> AsyncIterator[tuple[Stack, socket.socket, Wire]]:
+async def unread(
+    kind: str, total: int, **upstream: float
+) -> AsyncIterator[tuple[Stack, socket.socket, Wire]]:
     """Yield both ends of an answer, or of a tunnel, that the client does not read; its head is sent."""
-    async with data_path() as stack:
+    async with data_path(upstream=upstream) as stack:
         for listening in stack._server.sockets:
             small(cast("socket.socket", listening))
         _use_small_sockets(stack.pool)
@@ -192,6 +194,39 @@ async def test_a_fin_in_the_middle_is_a_cut_after_all_that_was_sent() -> None:
         assert len(data.partition(b"\r\n\r\n")[2]) == sent
         record = await stack.record()
         assert (record.ending, record.code) == ("cut", "sidekey_upstream_unreachable")
+
+
+async def test_only_a_silence_of_its_own_counts_against_upstream() -> None:
+    async with unread("length", 1024 * MEBIBYTE, idle_timeout=0.3) as (stack, client, origin):
+        while not _held(stack):
+            origin.writer.write(b"x" * 16384)
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.6)  # longer than the limit: what is being tested
+        assert stack.records.empty()
+        await asyncio.to_thread(read_all, client)
+        record = await stack.record()
+        assert (record.ending, record.code) == ("cut", "sidekey_upstream_timeout")
+
+
+@pytest.mark.parametrize("way", ["reset", "say_no_more"])
+async def test_upstream_that_leaves_while_it_reads_nothing_of_an_upload_makes_a_502_within_a_second(
+    way: str,
+) -> None:
+    async with unread("upload", 1024 * MEBIBYTE) as (stack, client, origin):
+        origin.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.setblocking(False)
+
+        def send() -> int:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    client.send(b"x" * 65536)
+            return 0 if _connection(stack)._room is None else 1
+
+        await until(lambda: send() == 1)
+        await comes_to_rest(send)
+        client.settimeout(1)
+        getattr(origin, way)()
+        assert (await asyncio.to_thread(client.recv, 65536)).startswith(b"HTTP/1.1 502 ")
 
 
 @pytest.mark.parametrize("way", ["reset", "close"])
