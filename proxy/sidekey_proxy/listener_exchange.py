@@ -115,7 +115,9 @@ class ServedExchange:
         try:
             piece = chunks.feed(data)
         except BadFraming as fault:
-            self._break(RequestInvalid(f"The request's body is not framed as HTTP demands: {fault}"))
+            self._break(
+                RequestInvalid(f"The request's body is not framed as HTTP demands: {fault}", fault.status)
+            )
             return b""
         self.received += len(piece)
         if self._settings.body_limit and self.received > self._settings.body_limit:

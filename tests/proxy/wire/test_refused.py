@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from raw_http import PATIENCE, Stack, Wire, data_path, until
+from raw_http import PATIENCE, Stack, Wire, answer, data_path, until
 from sidekey_proxy.guard import GuardRules
 from sidekey_proxy.request_head import HeadLimits
 
@@ -131,6 +131,8 @@ CHUNKS: Final = [
         (b"0\r\nX : a\r\n\r\n", 400),
         (b"0\r\nX: a\r\n b\r\n\r\n", 400),
         (b"0\r\nno colon\r\n\r\n", 400),
+        (b"0\r\n" + (b"X: " + b"a" * 1000 + b"\r\n") * 17 + b"\r\n", 431),
+        (b"0;" + b"a" * 5000 + b"\r\n\r\n", 400),
     )
 ]
 
@@ -171,6 +173,32 @@ async def test_it_is_refused_as_well_when_it_comes_byte_by_byte(raw: bytes, stat
             await client.send(head[at : at + 1])
         await client.send(raw[len(head) :] + BEHIND)
         await refused(stack, client, status)
+
+
+LONGEST_LINE: Final = b"GET /v1/" + b"a" * (16 * 1024 - 17) + b" HTTP/1.1"
+MOST_FIELDS: Final = line(b"GET /v1/models HTTP/1.1")[:-2] + b"X: a\r\n" * 255
+LONGEST_HEAD: Final = line(b"GET /v1/models HTTP/1.1")[:-2] + b"X: " + b"a" * (64 * 1024 - 49)
+
+
+@pytest.mark.parametrize(
+    ("most", "more", "status"),
+    [
+        (line(LONGEST_LINE), line(LONGEST_LINE.replace(b"v1/", b"v1/a")), 414),
+        (MOST_FIELDS + b"\r\n", MOST_FIELDS + b"X: a\r\n\r\n", 431),
+        (LONGEST_HEAD + b"\r\n\r\n", LONGEST_HEAD + b"a\r\n\r\n", 431),
+    ],
+    ids=["line", "fields", "head"],
+)
+async def test_16_kib_of_line_and_64_kib_of_256_headers_pass_and_no_more(
+    most: bytes, more: bytes, status: int
+) -> None:
+    async with data_path(rules=OPEN, listener={"linger": PATIENCE}) as stack:
+        client = await stack.request(most)
+        origin = await stack.origin.accept()
+        assert await origin.exactly(12) == most[:12]
+        await origin.send(answer())
+        assert (await client.message()).status == 200
+        await refused(stack, await stack.request(more + BEHIND), status)
 
 
 async def test_a_mebibyte_or_two_seconds_of_what_is_refused_are_thrown_away() -> None:
