@@ -334,7 +334,7 @@ class Connection(asyncio.Protocol):
         if self.room is not None:
             tcp.reset(self.transport)
         else:
-            self.transport.abort()
+            tcp.abort(self.transport)
 
     # --- time -----------------------------------------------------------------------------------------
 

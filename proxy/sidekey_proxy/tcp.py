@@ -51,7 +51,7 @@ def reset(transport: asyncio.WriteTransport) -> None:
     if sock is not None and sock.family in _INTERNET:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    transport.abort()
+    abort(transport)
 
 
 def _options(silence: float) -> Iterator[tuple[int, int, int]]:
@@ -68,3 +68,12 @@ def _options(silence: float) -> Iterator[tuple[int, int, int]]:
         option = getattr(socket, name, None)
         if option is not None:
             yield socket.IPPROTO_TCP, option, value
+
+
+def abort(transport: asyncio.WriteTransport) -> None:
+    """Close a connection at once; harmless where it is closed already.
+
+    In some releases of Python 3.11 a TLS transport whose closing has come to its end raises here.
+    """
+    with contextlib.suppress(AttributeError):
+        transport.abort()

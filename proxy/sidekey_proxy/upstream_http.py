@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from .hangup import HangUp, Watch, watch
-from .tcp import reset, tune
+from .tcp import abort, reset, tune
 from .upstream import UpstreamCut, UpstreamError, UpstreamInvalid, UpstreamRequest, UpstreamTimedOut
 from .upstream_answer import Answer
 from .upstream_reading import AnswerReader
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
         if self._room is not None:
             reset(self._transport)
         else:
-            self._transport.abort()
+            abort(self._transport)
 
     # --- writing --------------------------------------------------------------------------------------
 

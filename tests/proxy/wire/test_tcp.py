@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from raw_http import data_path
-from sidekey_proxy.tcp import tune
+from sidekey_proxy.tcp import abort, tune
 
 
 @contextlib.asynccontextmanager
@@ -86,3 +88,18 @@ async def test_a_connection_that_has_closed_is_left_alone() -> None:
         for _ in range(3):
             await asyncio.sleep(0)
         tune(transport, 60.0)
+
+
+async def test_a_tls_connection_that_is_closed_already_can_be_aborted() -> None:
+    authority = trustme.CA()
+    serving, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(serving)
+    authority.configure_trust(trusting)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=serving)
+    address = server.sockets[0].getsockname()
+    reader, writer = await asyncio.open_connection(*address, ssl=trusting, server_hostname="localhost")
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    abort(writer.transport)
+    server.close()
