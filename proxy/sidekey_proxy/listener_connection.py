@@ -342,6 +342,14 @@ class Connection(asyncio.Protocol):
         """Have ``too_late`` called when this time is over; a second call replaces the first."""
         self.deadline = self.loop.time() + seconds
 
+    def wait_for_body(self, exchange: ServedExchange, seconds: float) -> None:
+        """Give the client this long for the next piece of a body, unless that request is over already.
+
+        Whoever reads the body may notice a moment too late that nobody wants it any more.
+        """
+        if self._exchange is exchange:
+            self.expect_within(seconds)
+
     def too_late(self) -> None:
         """Do what is to be done when the client was too slow."""
         self.deadline = NEVER

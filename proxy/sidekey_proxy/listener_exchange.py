@@ -187,13 +187,13 @@ class ServedExchange:
 
     async def _more(self) -> None:
         connection = self._connection
-        connection.expect_within(self._settings.body_timeout)
+        connection.wait_for_body(self, self._settings.body_timeout)
         self._waiter = connection.loop.create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
-            connection.deadline = float("inf")
+            connection.wait_for_body(self, float("inf"))
 
     def _take(self) -> bytes:
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)

@@ -34,6 +34,8 @@ _LEVELS: Final[Mapping[LogLevel, int]] = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+_METHOD = re.compile(r"[A-Z][A-Z-]{0,23}")
+"""Methods that are shown: no key looks like that."""
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]|[\t\n](?=\Z)")
 
 Event = MutableMapping[str, Any]
@@ -112,7 +114,9 @@ class Log:
         level = logging.WARNING if access_log.failed(record) else logging.INFO
         if self._level > level:
             return
-        # Of all this only the path is the client's own words: masking the rest would cost more than the line.
+        if not _METHOD.fullmatch(record.method):  # a key may stand anywhere where a client makes a mistake
+            record = record._replace(method="?")
+        # Of the rest only the path is the client's own words: masking it all would cost more than the line.
         path = redactor.text(record.path.partition("?")[0])
         if self._console is None:
             self.write(access_log.json_line(record, path, self._always_json, time.time()))

@@ -95,6 +95,14 @@ def test_a_requests_line_has_no_query_and_no_key_in_its_path() -> None:
     assert as_json(stream)[0]["path"] == "/v1/***/x"
 
 
+@pytest.mark.parametrize("method", ["jsk-side-0123456789abcdefPOST", "get", "A" * 25, "M1"])
+def test_a_method_that_could_be_a_key_is_not_shown(method: str) -> None:
+    stream = io.StringIO()
+    configure(stream=stream).request(record(method=method))
+    (line,) = as_json(stream)
+    assert line["method"] == "?"
+
+
 def test_only_requests_that_failed_are_logged_at_level_warning() -> None:
     stream = io.StringIO()
     log = configure(level="warning", stream=stream)

@@ -416,3 +416,15 @@ async def test_draining_cuts_what_takes_too_long_and_comes_to_an_end_itself() ->
         await wire.ended()
         assert listener.open_exchanges == 0
         wire.close()
+
+
+async def test_throwing_away_ends_after_its_time_also_where_a_body_was_being_waited_for() -> None:
+    """The wait for the body is given up a moment after the answer is out."""
+    async with data_path(listener={"linger": 0.05}) as stack:
+        client = await stack.request(stack.head("POST", "/v1/files", "Content-Length: 10") + b"abc")
+        origin = await stack.origin.accept()
+        await origin.head()
+        await origin.exactly(3)
+        await origin.send(answer(b"no", status="413 Content Too Large"))
+        assert (await client.message()).status == 413
+        await until(lambda: not stack.listener.admission.connections)
