@@ -92,8 +92,10 @@ class ServedExchange:
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes of the body, and return what is behind its end."""
+        if self.fault is not None:
+            return b""  # where this body ends, and another request begins, nobody knows any more
         if not self.receiving or not data:
-            return b"" if self.fault else data
+            return data
         rest = self._take_chunks(data) if self._chunks is not None else self._take_length(data)
         if self.waiting > self._settings.read_buffer and self.receiving:
             self._connection.hold()

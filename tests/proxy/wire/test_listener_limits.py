@@ -12,7 +12,7 @@ import pytest
 
 from raw_http import PATIENCE, Wire, answer, data_path, until
 from sidekey_proxy.admission import Admission, Ceilings
-from sidekey_proxy.exchange import Exchange
+from sidekey_proxy.exchange import Exchange, RequestInvalid
 from sidekey_proxy.guard import GuardRules
 from sidekey_proxy.listener import Handle, Listener, ListenerSettings
 from sidekey_proxy.request_head import HeadLimits
@@ -197,6 +197,34 @@ async def test_a_bad_chunk_is_answered_and_what_follows_is_thrown_away() -> None
         assert (await client.message()).status == 400
         assert await client.rest() == b""
         assert await origin.rest() == b""
+
+
+async def test_what_follows_a_bad_chunk_is_no_request_however_late_the_body_is_read() -> None:
+    """The reader of chunks has lost its place: what it takes for the body's end is anybody's guess."""
+    seen, read_now = [], asyncio.Event()
+
+    async def late(exchange: Exchange) -> None:
+        seen.append(exchange.head.target)
+        if exchange.head.target == "/upload":
+            await read_now.wait()
+            with contextlib.suppress(RequestInvalid):
+                while await exchange.read():
+                    pass
+        await hello(exchange)
+
+    async with listening(late, ListenerSettings(linger=0.05)) as (_, port):
+        wire = await connect(port, b"POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        other = await connect(port)
+        for piece in (b"1\r\na\r\n", b"zz\r\n", b"0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n"):
+            await wire.send(piece)
+            await other.send(GET)
+            await other.message()  # by now the piece has been seen, too
+        read_now.set()
+        assert (await wire.message()).one(b"connection") == b"close"
+        assert await wire.rest() == b""
+        assert "/smuggled" not in seen
+        wire.close()
+        other.close()
 
 
 # --- expectations and odd beginnings
