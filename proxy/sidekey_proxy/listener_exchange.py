@@ -175,9 +175,9 @@ class ServedExchange:
 
     async def read(self) -> bytes:
         """Return the next bytes of the body as soon as there are any, or ``b""`` at the end."""
-        if not self._pieces and self.receiving and self.fault is None:
+        while not self._pieces and self.receiving and self.fault is None:
             self._ask_for_the_body()
-            await self._more()
+            await self._more()  # what came may have been a chunk's line only
         if self.fault is not None:
             raise self.fault
         return self._take()

@@ -265,6 +265,23 @@ async def test_a_request_after_one_whose_body_nobody_read_is_not_made_of_that_bo
         assert [r.path for r in (await stack.record(), await stack.record())] == ["/v1/x", "/elsewhere"]
 
 
+async def test_a_body_does_not_end_where_only_the_line_between_two_chunks_has_come() -> None:
+    async with data_path() as stack:
+        client = await stack.request(stack.head("POST", "/v1/x", "Transfer-Encoding: chunked"))
+        other = await stack.client()
+        origin = await stack.origin.accept()
+        await origin.head()
+        for piece in (b"5", b"\r\n", b"hello", b"\r", b"\n6;", b"a\r\n world", b"\r\n", b"0\r\n", b"A: b\r\n"):
+            await client.send(piece)
+            await other.send(stack.head("GET", "/elsewhere"))
+            await other.message()  # by now the piece has been seen, too
+        await client.send(b"\r\n")
+        body = b""
+        while (chunk := await origin.chunk()) is not None:
+            body += chunk
+        assert body == b"hello world"
+
+
 async def test_who_is_refused_in_the_middle_of_an_upload_sees_the_answer() -> None:
     """Closing at once would reset the connection, and the answer with it."""
     async with data_path(listener={"linger": 5.0}) as stack:
