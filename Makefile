@@ -1,19 +1,23 @@
 # make run    the proxy with the sandbox, signed in, a request shown; stays up
 # make test   all tests          make check  lint, format and types
 # make bench  CPU and memory beside nginx and a plain aiohttp proxy (ARGS=--help; apt install nginx-light wrk)
+# make fuzz   look for bytes that break it, until Ctrl-C (ARGS="--seconds 60", ARGS=--help)
 # make lock   pin the dependencies anew (needs uv)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CLIENTS := tests/clients/node_modules
 
-.PHONY: run test bench check lint types format lock clean
+.PHONY: run test fuzz bench check lint types format lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/sidekey demo
 
 test: $(VENV)/.dev $(CLIENTS)/.installed
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/.dev
+	@$(BIN)/python -m fuzz $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(ARGS)
