@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidekey_proxy.chunked import ChunkedReader
-from sidekey_proxy.framing import BadFraming
+from sidekey_proxy.message.chunked import ChunkedReader
+from sidekey_proxy.message.framing import BadFraming
 
 from . import reading
 from .data_path import options, pieces

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from sidekey_auth.secret import Secret
-from sidekey_proxy.exchange import RequestHead
-from sidekey_proxy.framing import BadFraming
 from sidekey_proxy.guard import Answered, GuardRules, Refused, admit
-from sidekey_proxy.headers import upward
-from sidekey_proxy.request_head import (
+from sidekey_proxy.message.exchange import RequestHead
+from sidekey_proxy.message.framing import BadFraming
+from sidekey_proxy.message.headers import upward
+from sidekey_proxy.message.request_head import (
     END,
     BadHead,
     Head,
@@ -18,9 +18,9 @@ from sidekey_proxy.request_head import (
     parse_head,
     without_leading_lines,
 )
-from sidekey_proxy.request_terms import Terms, terms_of
-from sidekey_proxy.upstream import UpstreamRequest
-from sidekey_proxy.upstream_request import request_bytes
+from sidekey_proxy.message.request_terms import Terms, terms_of
+from sidekey_proxy.upstream.interface import UpstreamRequest
+from sidekey_proxy.upstream.request import request_bytes
 
 from . import reading
 from .data_path import BEARERS, HOST, check_forwarded

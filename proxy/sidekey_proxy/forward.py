@@ -1,6 +1,7 @@
 """One request through the proxy: guard, bearer, forward, 401, relay.
 
-Written against ``exchange.py`` and ``upstream.py``: what stands in front and behind can be replaced.
+Written against ``message/exchange.py`` and ``upstream/interface.py``: what stands in front and behind can be
+replaced.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ import structlog
 from sidekey_auth.credential import Bearer
 from sidekey_auth.errors import NoBearer
 
-from . import cors, failures
 from .bearers import Bearers
-from .body import kept
-from .copies import Copies
-from .exchange import ClientGone, Exchange, Headers, RequestInvalid, first
-from .failures import Failure, Reply
 from .guard import Answered, GuardRules, Refused, admit
-from .headers import downward, switching, upward
+from .message import cors, failures
+from .message.exchange import ClientGone, Exchange, Headers, RequestInvalid, first
+from .message.failures import Failure, Reply
+from .message.headers import downward, switching, upward
+from .message.response_head import date_field
 from .record import Ending, Recorder, Replay, RequestRecord
-from .response_head import date_field
-from .unauthorized import Unauthorized
-from .upstream import Upstream, UpstreamAnswer, UpstreamError, UpstreamRequest
+from .replay.body import kept
+from .replay.copies import Copies
+from .replay.unauthorized import Unauthorized
+from .upstream.interface import Upstream, UpstreamAnswer, UpstreamError, UpstreamRequest
 from .websocket import Traffic, join
 
 log = structlog.get_logger("sidekey.forward")

@@ -13,12 +13,12 @@ from typing import Final
 
 from sidekey_auth.secret import Secret
 
-from . import cors, failures, subprotocols
 from .addresses import is_loopback_host
-from .exchange import RequestHead, every
-from .failures import Failure, Reply
-from .framing import BadFraming, request_framing
-from .target import ASTERISK, BadTarget, NotOurs, Target, below_base, parse
+from .message import cors, failures, subprotocols
+from .message.exchange import RequestHead, every
+from .message.failures import Failure, Reply
+from .message.framing import BadFraming, request_framing
+from .message.target import ASTERISK, BadTarget, NotOurs, Target, below_base, parse
 
 _NOT_FORWARDED: Final = frozenset({"CONNECT", "TRACE"})
 _OWN_SITE: Final = frozenset({b"same-origin", b"none"})

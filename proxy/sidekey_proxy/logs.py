@@ -21,9 +21,9 @@ from typing import Any, Final, TextIO
 import structlog
 
 from . import access_log
+from .configuration.settings import LogFormat, LogLevel
 from .record import RequestRecord
 from .redaction import Redactor
-from .settings import LogFormat, LogLevel
 
 redactor: Final = Redactor()
 """Masks every line; what is secret without looking like it is told to its ``watch``."""

@@ -25,11 +25,11 @@ from sidekey_auth.timing import Timing
 from sidekey_auth.vault import VaultDescription
 from sidekey_auth.vaults.file import FileVault
 
-from .config import Configuration, load
-from .folders import home
-from .settings import Settings, allowed_origins
+from .configuration.config import Configuration, load
+from .configuration.folders import home
+from .configuration.settings import Settings, allowed_origins
 from .status import StatusReport, report, standing_before
-from .upstream_rules import may_carry, parse_base
+from .upstream.rules import may_carry, parse_base
 
 if TYPE_CHECKING:
     from sidekey_auth.issuer import Issuer, Issuers

@@ -14,7 +14,7 @@ import structlog
 from sidekey_auth.clock import SystemClock
 from sidekey_auth.credential import Credential, next_generation
 
-from .folders import home
+from .configuration.folders import home
 from .place import READY_FILE, Place
 from .sandbox import Sandbox, SandboxSettings
 from .sandbox.ready import Whereabouts, write_ready_file

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .exchange import Tunnel
+from .message.exchange import Tunnel
 
 
 @dataclass(slots=True)

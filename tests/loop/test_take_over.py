@@ -16,7 +16,7 @@ import pytest
 
 from processes import Server
 from raw_http import Message, Wire
-from sidekey_proxy.take_over import gate
+from sidekey_proxy.running.take_over import gate
 
 from .conftest import House
 

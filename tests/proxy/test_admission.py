@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.admission import Admission, Ceilings
+from sidekey_proxy.listener.admission import Admission, Ceilings
 
 
 def test_without_ceilings_everything_is_let_in() -> None:

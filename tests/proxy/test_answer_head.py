@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.answer_head import BadAnswer, check_beginning, parse_answer_head
+from sidekey_proxy.message.answer_head import BadAnswer, check_beginning, parse_answer_head
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789ABCXYZabcxyz"
 names = st.text(TOKEN, min_size=1, max_size=20).map(str.encode)

@@ -10,8 +10,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.body import KeptBody
-from sidekey_proxy.copies import Copies
+from sidekey_proxy.replay.body import KeptBody
+from sidekey_proxy.replay.copies import Copies
 
 PIECES = st.lists(st.binary(min_size=1, max_size=50), max_size=20)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sidekey_proxy.admission import Ceilings
-from sidekey_proxy.bounds import ceilings, listener_settings
-from sidekey_proxy.copies import MIB
-from sidekey_proxy.listener import ListenerSettings
-from sidekey_proxy.settings import Settings
+from sidekey_proxy.configuration.settings import Settings
+from sidekey_proxy.listener.admission import Ceilings
+from sidekey_proxy.listener.bounds import ceilings, listener_settings
+from sidekey_proxy.listener.server import ListenerSettings
+from sidekey_proxy.replay.copies import MIB
 
 
 def test_each_setting_arrives_where_it_is_meant_to() -> None:

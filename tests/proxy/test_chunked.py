@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.chunked import LINE_LIMIT, ChunkedReader
-from sidekey_proxy.framing import BadFraming
+from sidekey_proxy.message.chunked import LINE_LIMIT, ChunkedReader
+from sidekey_proxy.message.framing import BadFraming
 
 
 def read(data: bytes, size: int = 0) -> tuple[bytes, ChunkedReader]:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from sidekey_auth.errors import ConfigurationError
 from sidekey_auth.secret import Secret
 from sidekey_proxy.addresses import Address
-from sidekey_proxy.config import ENVIRONMENT_ONLY, load
-from sidekey_proxy.contradictions import contradictions
-from sidekey_proxy.folders import home
-from sidekey_proxy.settings import SECTIONS, SETTINGS, Settings
+from sidekey_proxy.configuration.config import ENVIRONMENT_ONLY, load
+from sidekey_proxy.configuration.contradictions import contradictions
+from sidekey_proxy.configuration.folders import home
+from sidekey_proxy.configuration.settings import SECTIONS, SETTINGS, Settings
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 KEY = "canary-client-key-0123456789abcdef"
@@ -558,7 +558,7 @@ def test_the_vaults_folder_moves_with_sidekey_home_and_the_sandbox_lives_inside(
 
 
 def test_reading_settings_loads_no_heavy_library() -> None:
-    script = "import sys, sidekey_proxy.config; print(*sys.modules)"
+    script = "import sys, sidekey_proxy.configuration.config; print(*sys.modules)"
 
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.content_coding import beginning, codings_of
+from sidekey_proxy.message.content_coding import beginning, codings_of
 
 if sys.version_info >= (3, 14):
     from compression import zstd

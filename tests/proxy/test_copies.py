@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from sidekey_proxy.copies import KIB, MIB, Copies, Copy
+from sidekey_proxy.replay.copies import KIB, MIB, Copies, Copy
 
 PROMPT = b"a prompt that nobody else should read. "
 
@@ -178,7 +178,7 @@ async def test_a_folder_that_can_be_written_again_is_used_again_and_a_new_troubl
 async def test_a_full_disk_ends_the_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     with keeping(memory=0, block=1) as copies, capture_logs() as logs:
         full = Path("/dev/full").open("r+b", buffering=0)  # noqa: ASYNC230, SIM115
-        monkeypatch.setattr("sidekey_proxy.spill.tempfile.TemporaryFile", lambda **_: full)
+        monkeypatch.setattr("sidekey_proxy.replay.spill.tempfile.TemporaryFile", lambda **_: full)
         copy = copies.new()
         assert copy.append(PROMPT)
         assert not await copy.settle()
@@ -202,7 +202,7 @@ async def test_a_disk_that_hangs_holds_the_request_for_a_moment_only(
             opened.append(file)
             return file
 
-        monkeypatch.setattr("sidekey_proxy.spill.tempfile.TemporaryFile", hangs)
+        monkeypatch.setattr("sidekey_proxy.replay.spill.tempfile.TemporaryFile", hangs)
         copy = copies.new()
         assert copy.append(PROMPT)
         assert not await copy.settle()

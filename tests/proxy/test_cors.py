@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.cors import BadPreflight, is_preflight, preflight_headers, readable
-from sidekey_proxy.exchange import Headers, RequestHead, every, first
+from sidekey_proxy.message.cors import BadPreflight, is_preflight, preflight_headers, readable
+from sidekey_proxy.message.exchange import Headers, RequestHead, every, first
 
 ORIGINS = frozenset({"https://app.example"})
 PAGE = (b"Origin", b"https://app.example")

@@ -10,7 +10,7 @@ import pytest
 
 SCRIPT = """
 import json, resource, sys
-from sidekey_proxy.descriptors import allow_many
+from sidekey_proxy.running.descriptors import allow_many
 
 resource.setrlimit(resource.RLIMIT_NOFILE, tuple(json.loads(sys.argv[1])))
 said = allow_many()

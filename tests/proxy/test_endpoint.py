@@ -13,7 +13,7 @@ import pytest
 
 from sidekey_auth.errors import ConfigurationError
 from sidekey_proxy.addresses import Address, UnixAddress
-from sidekey_proxy.endpoint import Bound, Endpoint, bind
+from sidekey_proxy.listener.endpoint import Bound, Endpoint, bind
 
 
 @pytest.fixture

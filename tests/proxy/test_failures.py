@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidekey_auth.errors import NoBearer
-from sidekey_proxy import failures
-from sidekey_proxy.exchange import first
-from sidekey_proxy.failures import Failure
-from sidekey_proxy.framing import BadFraming
-from sidekey_proxy.upstream import (
+from sidekey_proxy.message import failures
+from sidekey_proxy.message.exchange import first
+from sidekey_proxy.message.failures import Failure
+from sidekey_proxy.message.framing import BadFraming
+from sidekey_proxy.upstream.interface import (
     UpstreamCut,
     UpstreamError,
     UpstreamInvalid,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.field_lines import parse_fields
+from sidekey_proxy.message.field_lines import parse_fields
 
 BEFORE, AFTER = b"GET / HTTP/1.1\r\n", b"\r\n"
 

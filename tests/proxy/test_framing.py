@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.exchange import Headers
-from sidekey_proxy.framing import BadFraming, Framing, answer_framing, request_framing
+from sidekey_proxy.message.exchange import Headers
+from sidekey_proxy.message.framing import BadFraming, Framing, answer_framing, request_framing
 
 CHUNKED = (b"Transfer-Encoding", b"chunked")
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from canary import Canary
 from sidekey_auth.secret import Secret
-from sidekey_proxy.exchange import RequestHead
-from sidekey_proxy.failures import Failure, Reply
 from sidekey_proxy.guard import Answered, GuardRules, Refused, admit, host_of
+from sidekey_proxy.message.exchange import RequestHead
+from sidekey_proxy.message.failures import Failure, Reply
 
 KEY = "sk-side-0123456789abcdef0123456789abcdef"
 KEYED = GuardRules(client_keys=(Secret("sk-side-another-key-of-somebody-else"), Secret(KEY)))

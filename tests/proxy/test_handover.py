@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy import handover
 from sidekey_proxy.addresses import Address, UnixAddress
-from sidekey_proxy.handover import MOST_SOCKETS, Offered, TakeOverFailed
+from sidekey_proxy.running import handover
+from sidekey_proxy.running.handover import MOST_SOCKETS, Offered, TakeOverFailed
 
 SOCKETS = (
     Offered("clients", Address("127.0.0.1", 0)),

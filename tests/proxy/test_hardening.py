@@ -9,7 +9,7 @@ import sys
 
 SCRIPT = """
 import json, os, resource, subprocess, sys
-from sidekey_proxy import hardening
+from sidekey_proxy.running import hardening
 
 most = resource.getrlimit(resource.RLIMIT_CORE)[1]
 resource.setrlimit(resource.RLIMIT_CORE, (most, most))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidekey_auth.secret import Secret
-from sidekey_proxy.exchange import Headers
-from sidekey_proxy.headers import downward, is_event_stream, switching, upward
+from sidekey_proxy.message.exchange import Headers
+from sidekey_proxy.message.headers import downward, is_event_stream, switching, upward
 
 BEARER = Secret("sk-upstream-key-number-one")
 AUTHORIZATION = (b"Authorization", b"Bearer sk-upstream-key-number-one")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidekey_proxy.addresses import Address, UnixAddress
-from sidekey_proxy.listen_plan import Change, Place, Wanted, change, wanted
+from sidekey_proxy.listener.plan import Change, Place, Wanted, change, wanted
 
 DEFAULT = (Address("127.0.0.1", 8484),)
 ADMIN = (Address("127.0.0.1", 8485),)

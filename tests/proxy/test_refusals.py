@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.refusals import FOREIGN, Refusal, judge
+from sidekey_proxy.replay.refusals import FOREIGN, Refusal, judge
 
 
 def body(code: object = None, message: str = "No.", kind: str = "invalid_request_error") -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sidekey_proxy.reload import FIXED_AT_START, READ_BY_COMMANDS, reload
-from sidekey_proxy.settings import SETTINGS, Settings
+from sidekey_proxy.configuration.settings import SETTINGS, Settings
+from sidekey_proxy.running.reload import FIXED_AT_START, READ_BY_COMMANDS, reload
 
 NOW = Settings(profile="work", hosts=("a.example",), scope="openid")
 

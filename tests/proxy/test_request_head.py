@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.request_head import (
+from sidekey_proxy.message.request_head import (
     BadHead,
     Head,
     HeadLimits,

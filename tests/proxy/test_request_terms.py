@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sidekey_proxy.exchange import Fields
-from sidekey_proxy.framing import BadFraming, Framing
-from sidekey_proxy.request_head import BadHead, Head
-from sidekey_proxy.request_terms import Terms, terms_of
+from sidekey_proxy.message.exchange import Fields
+from sidekey_proxy.message.framing import BadFraming, Framing
+from sidekey_proxy.message.request_head import BadHead, Head
+from sidekey_proxy.message.request_terms import Terms, terms_of
 
 
 def terms(*pairs: tuple[bytes, bytes], version: str = "1.1", limit: int = 0) -> Terms:

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from sidekey_proxy import failures
-from sidekey_proxy.framing import Framing
-from sidekey_proxy.response_head import date_field, failure_bytes, head_bytes, switching_bytes
+from sidekey_proxy.message import failures
+from sidekey_proxy.message.framing import Framing
+from sidekey_proxy.message.response_head import date_field, failure_bytes, head_bytes, switching_bytes
 
 
 @pytest.mark.parametrize(

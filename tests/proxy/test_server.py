@@ -21,14 +21,14 @@ from sidekey_auth.secret import Secret
 from sidekey_auth.timing import Timing
 from sidekey_auth.vaults.memory import MemoryVault
 from sidekey_proxy.addresses import Address, UnixAddress
+from sidekey_proxy.configuration.settings import Settings
 from sidekey_proxy.doctor.knock import who_answers
-from sidekey_proxy.endpoint import bind
 from sidekey_proxy.forward import Forward
-from sidekey_proxy.server import Arrangement, Server
-from sidekey_proxy.server_tls import server_tls
-from sidekey_proxy.settings import Settings
-from sidekey_proxy.upstream_pool import PooledUpstream, UpstreamSettings
-from sidekey_proxy.upstream_rules import parse_base
+from sidekey_proxy.listener.endpoint import bind
+from sidekey_proxy.listener.tls import server_tls
+from sidekey_proxy.running.server import Arrangement, Server
+from sidekey_proxy.upstream.pool import PooledUpstream, UpstreamSettings
+from sidekey_proxy.upstream.rules import parse_base
 
 KEY = "sk-side-canary-of-the-server-0123456789"
 ANYWHERE = Address("127.0.0.1", 0)

@@ -9,8 +9,8 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from sidekey_auth.errors import ConfigurationError
-from sidekey_proxy.server_tls import server_tls
-from sidekey_proxy.settings import Settings
+from sidekey_proxy.configuration.settings import Settings
+from sidekey_proxy.listener.tls import server_tls
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy.exchange import Headers
-from sidekey_proxy.subprotocols import client_keys, upward
+from sidekey_proxy.message.exchange import Headers
+from sidekey_proxy.message.subprotocols import client_keys, upward
 
 NAME = b"Sec-WebSocket-Protocol"
 entries = st.text(string.ascii_letters + "-._", min_size=1, max_size=12).map(str.encode)

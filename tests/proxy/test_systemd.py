@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidekey_auth.errors import ConfigurationError
-from sidekey_proxy.systemd import handed_over
+from sidekey_proxy.running.systemd import handed_over
 
 
 def test_descriptors_begin_at_3_and_have_their_names() -> None:

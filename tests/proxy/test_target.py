@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_proxy import target
-from sidekey_proxy.target import BadTarget, NotOurs, Target, below_base
+from sidekey_proxy.message import target
+from sidekey_proxy.message.target import BadTarget, NotOurs, Target, below_base
 
 path_text = st.text("abcXYZ019-._~%!$&'()*+,;=:@/\\", max_size=30)
 query_text = st.text("abcXYZ019-._~%!$&'()*+,;=:@/?", max_size=30)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidekey_proxy.addresses import Address, parse_address
-from sidekey_proxy.upstream_rules import (
+from sidekey_proxy.upstream.rules import (
     Origin,
     UpstreamBase,
     clear_text_problem,

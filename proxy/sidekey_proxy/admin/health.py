@@ -9,8 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from sidekey_auth.states import Standing
-from sidekey_proxy.exchange import RequestHead
 from sidekey_proxy.guard import GuardRules, Refused, check_host, check_key, check_page
+from sidekey_proxy.message.exchange import RequestHead
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     """Run the command that the command line names."""
-    from sidekey_proxy.hardening import protect  # noqa: PLC0415 - as below
+    from sidekey_proxy.running.hardening import protect  # noqa: PLC0415 - as below
 
     protect()
     from .app import build  # noqa: PLC0415 - whoever imports one module of the package need not load them all

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Final, Literal
 
-from sidekey_proxy.hardening import as_found
+from sidekey_proxy.running.hardening import as_found
 
 from .environment import without_secrets
 

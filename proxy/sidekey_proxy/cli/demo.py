@@ -15,8 +15,8 @@ from sidekey_auth.errors import ConfigurationError, SidekeyError
 from sidekey_auth.secret import Secret
 from sidekey_proxy import logs
 from sidekey_proxy.place import find_place
+from sidekey_proxy.running.serving import Keys, running, until_told_to_stop
 from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_nobody_is
-from sidekey_proxy.serving import Keys, running, until_told_to_stop
 
 from .environment import detect_shell, exports, proxy_variables
 from .options import Profile, Sandbox

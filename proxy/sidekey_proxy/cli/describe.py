@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from sidekey_proxy.config import Configuration
-from sidekey_proxy.settings import SETTINGS
+from sidekey_proxy.configuration.config import Configuration
+from sidekey_proxy.configuration.settings import SETTINGS
 
 from .output import Report, Table
 

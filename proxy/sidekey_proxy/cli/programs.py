@@ -15,9 +15,9 @@ import typer
 from sidekey_auth.errors import ConfigurationError, SidekeyError
 from sidekey_proxy import logs
 from sidekey_proxy.addresses import base_url, nearest
-from sidekey_proxy.hardening import as_found
+from sidekey_proxy.configuration.settings import Settings
 from sidekey_proxy.place import find_place, new_client_key
-from sidekey_proxy.settings import Settings
+from sidekey_proxy.running.hardening import as_found
 
 from .environment import SHELLS, Shell, child_environment, detect_shell, exports, proxy_variables
 from .options import Config, Profile, Sandbox
@@ -92,7 +92,7 @@ def run_command(
             )
         )
 
-    from sidekey_proxy.serving import Keys, running  # noqa: PLC0415 - `sidekey env` is to be quick
+    from sidekey_proxy.running.serving import Keys, running  # noqa: PLC0415 - `sidekey env` is to be quick
 
     async def work() -> int:
         flags = {"profile": profile, "listen": ["127.0.0.1:0"]}

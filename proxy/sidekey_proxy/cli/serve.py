@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from sidekey_auth.errors import ConfigurationError, SidekeyError
-from sidekey_proxy import descriptors, service
 from sidekey_proxy.place import Place, find_place
+from sidekey_proxy.running import descriptors, service
+from sidekey_proxy.running.serving import until_told_to_stop
 from sidekey_proxy.sandbox_run import SANDBOX_PORT, running_sandbox, sign_in_if_nobody_is
-from sidekey_proxy.serving import until_told_to_stop
 
 from .options import Config, Profile, Sandbox
 from .verb import output, run_in_fast_loop

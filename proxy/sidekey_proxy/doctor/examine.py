@@ -23,16 +23,16 @@ from sidekey_auth.issuer_settings import JWKS_PATH
 from sidekey_auth.outbound import Outbound
 from sidekey_auth.proxies import proxy_for
 from sidekey_proxy.addresses import ListenAddress
-from sidekey_proxy.endpoint import bind
-from sidekey_proxy.exchange import Headers, first
-from sidekey_proxy.hardening import protection
+from sidekey_proxy.configuration.settings import allowed_origins
+from sidekey_proxy.listener.endpoint import bind
+from sidekey_proxy.listener.tls import server_tls
+from sidekey_proxy.message.exchange import Headers, first
 from sidekey_proxy.place import Place
-from sidekey_proxy.server_tls import server_tls
-from sidekey_proxy.serving import upstream_settings
-from sidekey_proxy.settings import allowed_origins
-from sidekey_proxy.upstream import UpstreamError, UpstreamRequest
-from sidekey_proxy.upstream_pool import PooledUpstream
-from sidekey_proxy.upstream_rules import may_carry, parse_base
+from sidekey_proxy.running.hardening import protection
+from sidekey_proxy.running.serving import upstream_settings
+from sidekey_proxy.upstream.interface import UpstreamError, UpstreamRequest
+from sidekey_proxy.upstream.pool import PooledUpstream
+from sidekey_proxy.upstream.rules import may_carry, parse_base
 
 from . import findings
 from .findings import Finding

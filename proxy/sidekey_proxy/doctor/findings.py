@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 from sidekey_auth.errors import SidekeyError
 from sidekey_auth.states import Standing
 from sidekey_auth.vault import VaultDescription
-from sidekey_proxy.hardening import Protection
 from sidekey_proxy.redaction import redact
+from sidekey_proxy.running.hardening import Protection
 
 Verdict = Literal["ok", "warning", "problem"]
 Answerer = Literal["sidekey", "somebody else", "nobody"]

@@ -34,8 +34,8 @@ from sidekey_proxy.cli.output import (
     for_people,
     for_programs,
 )
-from sidekey_proxy.config import load
-from sidekey_proxy.settings import SETTINGS
+from sidekey_proxy.configuration.config import load
+from sidekey_proxy.configuration.settings import SETTINGS
 
 REPORT = Report(
     sentence="Ready: the key is fresh.",

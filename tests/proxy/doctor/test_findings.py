@@ -16,7 +16,7 @@ from sidekey_auth.vault import VaultDescription
 from sidekey_proxy.cli.doctor import told
 from sidekey_proxy.doctor import findings
 from sidekey_proxy.doctor.findings import Finding
-from sidekey_proxy.hardening import Protection
+from sidekey_proxy.running.hardening import Protection
 
 BEARER = Bearer(Secret("sk-upstream-key-number-one"), 1, "chatgpt")
 VAULT = VaultDescription("/home/ada/sidekey", "the OS keyring")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raw_http import PATIENCE, Stack, Wire, answer, data_path, until
-from sidekey_proxy import upstream_sending
+from sidekey_proxy.upstream import sending as upstream_sending
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 

@@ -7,7 +7,7 @@ import json
 
 from raw_http import PATIENCE, Stack, Wire, answer, data_path, until
 from sidekey_auth.errors import NoBearer, VaultUnreadable
-from sidekey_proxy.copies import Copies
+from sidekey_proxy.replay.copies import Copies
 
 OLD, NEW = "sk-upstream-key-number-one", "sk-upstream-key-number-two"
 REFUSAL = answer(

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from raw_http import CLIENT_KEY, Stack, Wire, answer, data_path, until
-from sidekey_proxy.upstream_answer import HIGH_WATER
+from sidekey_proxy.upstream.answer import HIGH_WATER
 
 MEBIBYTE = 1024 * 1024
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

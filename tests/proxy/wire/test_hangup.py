@@ -17,8 +17,8 @@ import pytest
 import trustme
 
 from raw_http import PATIENCE, until
-from sidekey_proxy import hangup
-from sidekey_proxy.hangup import HangUp, Watch, watch
+from sidekey_proxy.transport import hangup
+from sidekey_proxy.transport.hangup import HangUp, Watch, watch
 
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 

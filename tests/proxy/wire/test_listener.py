@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from raw_http import PATIENCE, Wire, answer, data_path, until
-from sidekey_proxy.exchange import Exchange
 from sidekey_proxy.guard import GuardRules
-from sidekey_proxy.listener import Handle, Listener, ListenerSettings
+from sidekey_proxy.listener.server import Handle, Listener, ListenerSettings
+from sidekey_proxy.message.exchange import Exchange
 
 OPEN = GuardRules()
 
@@ -271,7 +271,17 @@ async def test_a_body_does_not_end_where_only_the_line_between_two_chunks_has_co
         other = await stack.client()
         origin = await stack.origin.accept()
         await origin.head()
-        for piece in (b"5", b"\r\n", b"hello", b"\r", b"\n6;", b"a\r\n world", b"\r\n", b"0\r\n", b"A: b\r\n"):
+        for piece in (
+            b"5",
+            b"\r\n",
+            b"hello",
+            b"\r",
+            b"\n6;",
+            b"a\r\n world",
+            b"\r\n",
+            b"0\r\n",
+            b"A: b\r\n",
+        ):
             await client.send(piece)
             await other.send(stack.head("GET", "/elsewhere"))
             await other.message()  # by now the piece has been seen, too

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from raw_http import PATIENCE, Wire, answer, data_path, until
-from sidekey_proxy.admission import Admission, Ceilings
-from sidekey_proxy.exchange import Exchange, RequestInvalid
 from sidekey_proxy.guard import GuardRules
-from sidekey_proxy.listener import Handle, Listener, ListenerSettings
-from sidekey_proxy.request_head import HeadLimits
+from sidekey_proxy.listener.admission import Admission, Ceilings
+from sidekey_proxy.listener.server import Handle, Listener, ListenerSettings
+from sidekey_proxy.message.exchange import Exchange, RequestInvalid
+from sidekey_proxy.message.request_head import HeadLimits
 
 OPEN = GuardRules()
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -12,7 +12,7 @@ import pytest
 
 from raw_http import PATIENCE, Stack, Wire, answer, data_path, until
 from sidekey_proxy.guard import GuardRules
-from sidekey_proxy.request_head import HeadLimits
+from sidekey_proxy.message.request_head import HeadLimits
 
 OPEN: Final = GuardRules()
 """No key is asked for: what is refused here, is refused for its form alone."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from raw_http import Stack, Wire, answer, data_path, until
-from sidekey_proxy.copies import MIB, Copies
+from sidekey_proxy.replay.copies import MIB, Copies
 
 OLD, NEW = "sk-upstream-key-number-one", "sk-upstream-key-number-two"
 REFUSAL = answer(b'{"error":{"code":"invalid_api_key"}}', status="401 Unauthorized")

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from raw_http import data_path
-from sidekey_proxy.tcp import abort, tune
+from sidekey_proxy.transport.tcp import abort, tune
 
 
 @contextlib.asynccontextmanager

@@ -11,7 +11,7 @@ import brotli
 import pytest
 
 from raw_http import Message, Stack, Wire, answer, data_path, until
-from sidekey_proxy.copies import Copies
+from sidekey_proxy.replay.copies import Copies
 
 OLD, NEW = "sk-upstream-key-number-one", "sk-upstream-key-number-two"
 UPGRADE = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: x")

@@ -13,8 +13,8 @@ from typing import cast
 import pytest
 
 from raw_http import PATIENCE, Stack, Wire, data_path, until
-from sidekey_proxy.upstream_http import Connection
-from sidekey_proxy.upstream_pool import PooledUpstream
+from sidekey_proxy.upstream.connection import Connection
+from sidekey_proxy.upstream.pool import PooledUpstream
 
 MEBIBYTE = 1024 * 1024
 KERNEL_BUFFER = 64 * 1024

@@ -14,15 +14,15 @@ import trustme
 
 from raw_http import PATIENCE, Origin, Wire, answer
 from sidekey_auth.errors import ConfigurationError
-from sidekey_proxy.upstream import (
+from sidekey_proxy.upstream.interface import (
     UpstreamCut,
     UpstreamError,
     UpstreamRequest,
     UpstreamTimedOut,
     UpstreamUnreachable,
 )
-from sidekey_proxy.upstream_pool import PooledUpstream, UpstreamSettings
-from sidekey_proxy.upstream_rules import parse_base
+from sidekey_proxy.upstream.pool import PooledUpstream, UpstreamSettings
+from sidekey_proxy.upstream.rules import parse_base
 
 GET = UpstreamRequest("GET", "/models", ((b"Authorization", b"Bearer sk-upstream"),))
 PASSWORD = "canary-proxy-pass"

@@ -11,7 +11,7 @@ from aiohttp import web
 from raw_http import CLIENT_KEY, PATIENCE, Stack, Wire, answer, data_path, until
 from sidekey_auth.secret import Secret
 from sidekey_proxy.guard import GuardRules
-from sidekey_proxy.upstream_answer import HIGH_WATER
+from sidekey_proxy.upstream.answer import HIGH_WATER
 
 UPGRADE = (
     "Connection: keep-alive, Upgrade",

@@ -1,0 +1,1 @@
+"""The settings: what there is, where it comes from, and what does not fit together."""

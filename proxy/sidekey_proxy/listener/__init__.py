@@ -1,0 +1,1 @@
+"""The side of the clients: listening sockets, their connections, and the requests on them."""

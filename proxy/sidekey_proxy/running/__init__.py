@@ -1,0 +1,1 @@
+"""A running proxy: put together, started, reloaded, taken over, drained, stopped."""

@@ -1,0 +1,184 @@
+"""Which upstream may be used, and which bearer may go there. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from sidekey_auth.credential import Mode
+from sidekey_proxy.addresses import Address, ip_address, is_loopback_host, parse_host
+
+DEFAULT_UPSTREAM: Final = "https://api.openai.com/v1"
+DEFAULT_PATH: Final = "/v1"
+_PORTS: Final = {"https": 443, "http": 80}
+_HIGHEST_PORT: Final = 65535
+_OPENAI_HOST = re.compile(r"(?:[a-z]{2}\.)?api\.openai\.com")
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
+_DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?=/|\Z)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where requests go: scheme, host and port.
+
+    Attributes:
+        scheme: ``https`` or ``http``.
+        host: a name or an IP address, in lower case, without brackets or a final dot.
+        port: always there, the scheme's own one included.
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamBase:
+    """The base that replaces a client's ``/v1``.
+
+    Attributes:
+        origin: where it is.
+        path: such as ``/v1``, never empty, without a slash at its end.
+    """
+
+    origin: Origin
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}{self.path}"
+
+
+def parse_base(url: str) -> UpstreamBase:
+    """Return the upstream that a base URL names; without a path, ``/v1`` is meant.
+
+    Raises:
+        ValueError: it is not an http or https URL, or holds what a base must not.
+    """
+    parts = _split(url)
+    if parts.query or parts.fragment or url.endswith(("?", "#")):
+        raise ValueError("a base URL has no query and no fragment")
+    if not _PATH.fullmatch(parts.path) or _DOT_SEGMENT.search(parts.path):
+        raise ValueError("the path holds what a base URL must not")
+    return UpstreamBase(_origin(parts), parts.path.rstrip("/") or DEFAULT_PATH)
+
+
+def parse_allowed(entry: str) -> Origin:
+    """Return the origin that an entry of ``allow_upstream`` names.
+
+    It is ``HOST``, ``HOST:PORT`` or an origin's URL; without a scheme, https is meant.
+
+    Raises:
+        ValueError: it names none.
+    """
+    parts = _split(entry if "://" in entry else f"https://{entry}")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("only scheme, host and port can be allowed, not a path")
+    return _origin(parts)
+
+
+def is_openai(origin: Origin) -> bool:
+    """Tell whether it is api.openai.com or one of its regional hosts, over TLS."""
+    return (
+        origin.scheme == "https"
+        and origin.port == _PORTS["https"]
+        and _OPENAI_HOST.fullmatch(origin.host) is not None
+    )
+
+
+def may_carry(origin: Origin, bearer_origin: Mode, allowed: Collection[Origin]) -> bool:
+    """Tell whether a bearer may go to an upstream.
+
+    One that a sign-in (or a machine's identity) brought goes to OpenAI and to what the person allowed; a
+    static key was stored for the configured upstream, and goes there.
+
+    Args:
+        origin: the configured upstream's.
+        bearer_origin: the mode that the bearer comes from.
+        allowed: the setting ``allow_upstream``.
+    """
+    return bearer_origin == "api_key" or is_openai(origin) or origin in allowed
+
+
+def clear_text_problem(origin: Origin, *, allow_insecure: bool) -> str | None:
+    """Say why a bearer must not travel to this upstream unencrypted, or return None where it may.
+
+    Args:
+        origin: the upstream's.
+        allow_insecure: the setting that lets http:// leave this machine.
+    """
+    if origin.scheme == "https" or is_loopback_host(origin.host) or allow_insecure:
+        return None
+    return f"{origin} would carry the key in the clear: use https:// or set allow_insecure_upstream"
+
+
+def loop_problem(
+    origin: Origin,
+    listeners: Iterable[Address],
+    *,
+    own_names: Collection[str] = (),
+) -> str | None:
+    """Say that an upstream is one of sidekey's own listeners, or return None where it is not.
+
+    Args:
+        origin: the upstream's.
+        listeners: where sidekey listens, the admin listener included; port 0 is none yet.
+        own_names: names and addresses that this machine is known by, such as the setting ``hosts``.
+    """
+    names = {name.lower().rstrip(".") for name in own_names}
+    for listener in listeners:
+        if listener.port == origin.port and _same_host(origin.host, listener, names):
+            return f"{origin} is sidekey's own listener {listener}"
+    return None
+
+
+def _same_host(host: str, listener: Address, own_names: set[str]) -> bool:
+    if host in own_names or _plain(host) == _plain(listener.host):
+        return True
+    if listener.is_wildcard:
+        return is_loopback_host(host) or _is_wildcard(host)
+    # A connection to the wildcard address reaches loopback, and "localhost" is any of the loopback addresses.
+    either_is_a_name = ip_address(host) is None or ip_address(listener.host) is None
+    reaches_loopback = is_loopback_host(host) or _is_wildcard(host)
+    return listener.is_loopback and reaches_loopback and (either_is_a_name or _is_wildcard(host))
+
+
+def _plain(host: str) -> str:
+    ip = ip_address(host)
+    return host.lower().rstrip(".") if ip is None else str(ip)
+
+
+def _is_wildcard(host: str) -> bool:
+    ip = ip_address(host)
+    return ip is not None and ip.is_unspecified
+
+
+def _split(url: str) -> SplitResult:
+    if not url.isascii() or any(character <= " " or character in '\\"<>^`{|}\x7f' for character in url):
+        raise ValueError("a URL is plain ASCII without spaces")
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.netloc:
+        raise ValueError("a URL begins with https:// or http://")
+    if "@" in parts.netloc:
+        raise ValueError("a URL must not hold a user name or password")
+    return parts
+
+
+def _origin(parts: SplitResult) -> Origin:
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError("the port is not a number from 1 to 65535") from None
+    if port is None:
+        if parts.netloc.endswith(":"):
+            raise ValueError("the port is missing")
+        port = _PORTS[parts.scheme]
+    if not 0 < port <= _HIGHEST_PORT:
+        raise ValueError("the port is not a number from 1 to 65535")
+    return Origin(parts.scheme, parse_host(parts.hostname or "").rstrip("."), port)
