@@ -47,6 +47,7 @@ class House:
         credential = Credential(
             mode="chatgpt",
             generation=next_generation(0, now),
+            sign_in=next_generation(0, now),
             api_key=self.sandbox.issue_key(),
             id_token=id_token,
             access_token=tokens.access_token,
@@ -61,6 +62,7 @@ class House:
 
     async def store(self, credential: Credential) -> None:
         vault = self.vault()
+        await vault.create()
         async with vault.lock(credential.profile):
             await vault.save(credential)
         await vault.close()

@@ -37,17 +37,21 @@ FULL = Credential(
     note=RefreshNote("0123456789abcdef", 2, 1_790_000_001.5),
     refresh_failure=Failure("0123456789abcdef", "refresh_token_reused", "reused", 1_790_000_002.5),
     exchange_failure=Failure("fedcba9876543210", "no_platform_key", "no organisation", 1_790_000_003.5),
+    sign_in=1_790_000_000_250,
+    refreshes=3,
 )
 
 
 async def store(vault: Vault, credential: Credential) -> None:
     """Save a credential as everybody has to: under its lock."""
+    await vault.create()
     async with vault.lock(credential.profile):
         await vault.save(credential)
 
 
 async def add_one(vault: Vault, profile: str = "default") -> None:
     """Lock, read again, change, write."""
+    await vault.create()
     async with vault.lock(profile):
         credential = await vault.load(profile)
         await vault.save(replace(credential, generation=credential.generation + 1))
@@ -83,6 +87,7 @@ class VaultConformance:
     @pytest.mark.parametrize("name", ["", "../x", "a/b", "A", "_vault", "x.", "a" * 65, "a\0b"])
     async def test_a_name_that_cannot_be_a_profile_is_refused(self, opened: Opened, name: str) -> None:
         vault = opened()
+        await vault.create()
         with pytest.raises(ConfigurationError):
             await vault.load(name)
         with pytest.raises(ConfigurationError):
@@ -100,6 +105,7 @@ class VaultConformance:
 
     async def test_a_held_lock_is_waited_for_only_so_long(self, opened: Opened) -> None:
         vault = opened()
+        await vault.create()
         async with vault.lock("default"):
             with pytest.raises(VaultBusy):
                 async with vault.lock("default", timeout=0.05):
@@ -107,11 +113,13 @@ class VaultConformance:
 
     async def test_locks_of_two_profiles_do_not_meet(self, opened: Opened) -> None:
         vault = opened()
+        await vault.create()
         async with vault.lock("a", timeout=1), vault.lock("b", timeout=1):
             pass
 
     async def test_a_lock_ends_with_an_error_inside_it(self, opened: Opened) -> None:
         vault = opened()
+        await vault.create()
         with pytest.raises(LookupError):
             async with vault.lock("default"):
                 raise LookupError
@@ -120,6 +128,7 @@ class VaultConformance:
 
     async def test_whoever_gives_up_waiting_leaves_the_lock_as_it_is(self, opened: Opened) -> None:
         vault = opened()
+        await vault.create()
         async with vault.lock("default"):
             waiting = asyncio.create_task(add_one(vault))
             await asyncio.wait([waiting], timeout=0.05)

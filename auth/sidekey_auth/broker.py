@@ -1,8 +1,8 @@
 """Hands out the current bearer, and renews it once for everyone who waits.
 
-``bearer()`` answers from memory. Everything else runs in one *flight* at a time: a task that takes the
-profile's lock, reads the vault again, lets the mode's source do what is still needed, and saves. Whoever
-wants a renewal while a flight is under way waits for that one; a waiter that gives up does not end it.
+``bearer()`` answers from memory. Everything else runs in one *flight* at a time: a task that reads the vault
+again and lets the mode's source do what is still needed, step by step. Whoever wants a renewal while a flight
+is under way waits for that one; a waiter that gives up does not end it.
 """
 
 from __future__ import annotations
@@ -11,31 +11,38 @@ import asyncio
 import contextlib
 import random
 import traceback
-from collections.abc import Mapping
-from dataclasses import replace
-
-import structlog
+from collections.abc import Callable, Mapping
 
 from .clock import Clock, SystemClock
-from .credential import DEFAULT_PROFILE, Bearer, Credential, Mode, bearer_of
-from .errors import IssuerUnavailable, NoBearer, SealError, SidekeyError, VaultError
+from .credential import DEFAULT_PROFILE, Bearer, Credential, Mode, bearer_of, key_accepted, key_refused
+from .errors import IssuerUnavailable, NoBearer, NoVault, SealError, SidekeyError, VaultBusy, VaultUnwritable
+from .journal import Journal
+from .log import get_logger
 from .pauses import Backoff, Disbelief
-from .renewal import Demand
-from .source import Source
+from .renewal import Demand, wants_a_key
+from .secret import Secret
+from .source import Errand, Source
 from .states import Runtime, Standing, standing_of
+from .supervision import supervised
 from .timing import Timing
-from .vault import Vault
+from .vault import LONGEST_HOLD, Vault
 
-log = structlog.get_logger("sidekey.broker")
+log = get_logger("sidekey.broker")
 
 LOOK_EVERY = 30.0
 SAVE_EVERY = 2.0
-PATIENCE = 30.0
-"""Seconds that a stopping broker gives a flight: the answer to a refresh comes only once."""
+RENEWAL = 60.0
+"""Seconds for a renewal with all its steps, and for whoever waits for one."""
+DUE_PATIENCE = 30.0
+"""Seconds that a request waits for a renewal that is due while its present bearer still works."""
+LAST_STEP = 5.0
+"""Seconds that a stopping broker gives a step that could be taken again: the check, or the key exchange."""
+REFUSED_PAUSE = 60.0
+"""Seconds after which a bearer that upstream refused, and that nothing replaces, is tried again."""
 
 
 class Broker:
-    """The bearer of one profile, for one process.
+    """The bearer of one profile, for one process and one event loop.
 
     Args:
         vault: where the credential is kept.
@@ -43,6 +50,7 @@ class Broker:
         profile: whose bearer.
         timing: how the id_token's life is counted; shared with the sources.
         clock: the time.
+        carries: tells whether a bearer may go to the upstream; any may where it is left out.
     """
 
     def __init__(
@@ -53,27 +61,28 @@ class Broker:
         profile: str = DEFAULT_PROFILE,
         timing: Timing,
         clock: Clock | None = None,
+        carries: Callable[[Bearer], bool] | None = None,
     ) -> None:
         self.profile = profile
-        self._vault = vault
         self._sources = sources
         self._clock = clock or SystemClock()
         self._timing = timing
-        self._credential = Credential(profile=profile)
-        self._stored = self._credential
+        self._carries = carries
         self._bearer: Bearer | None = None
-        self._unsaved = False
         self._trouble: str | None = None
         self._vault_trouble: str | None = None
-        self._reading = asyncio.Lock()
-        self._writes = 0
         self._told: tuple[str, str, bool] | None = None
         self._backoff = Backoff(random.random)
         self._disbelief = Disbelief()
+        self._refused_until = self._clock.boot() + REFUSED_PAUSE
+        self._vindicated: Bearer | None = None
         self._flight: asyncio.Task[SidekeyError | None] | None = None
+        self._stopping = False
         self._wake = asyncio.Event()
         self._change = asyncio.Event()
         self._watchers: list[asyncio.Task[None]] = []
+        self._seen = Credential(profile=profile)
+        self._journal = Journal(vault, profile, self._take)
 
     # --- what a request asks --------------------------------------------------------------------------
 
@@ -92,21 +101,26 @@ class Broker:
     async def obtain(self) -> Bearer:
         """Return the current bearer, or wait for one renewal that may bring it.
 
+        Where nothing else is to be had, a bearer that upstream refused some time ago is tried again.
+
         Raises:
             NoBearer: it brought none.
         """
-        for _ in range(2):  # the flight that is joined may have been after something else
-            if self._bearer is not None:
-                return self._bearer
-            await self._fly(Demand.MISSING)
-        if self._bearer is None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RENEWAL):
+                for _ in range(2):  # the flight that is joined may have been after something else
+                    if self._bearer is not None or not self._wants(Demand.MISSING):
+                        break
+                    await self._fly(Demand.MISSING)
+        bearer = self._bearer or self._refused_one()
+        if bearer is None:
             raise self._no_bearer()
-        return self._bearer
+        return bearer
 
     async def renew_due(self) -> None:
         """Wait for a renewal that is due now, if one is; where it fails, the present bearer serves on."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(DUE_PATIENCE):
                 for _ in range(2):  # the flight that is joined may have been after something else
                     if not self._work_is_due():
                         break
@@ -116,27 +130,39 @@ class Broker:
     async def refused(self, bearer: Bearer, kind: str = "") -> Bearer | None:
         """Tell that upstream answered 401 to this bearer, and return another one, or None.
 
-        However many requests tell the same, there is one renewal. A refused static key only makes the
-        vault be read again.
+        However many requests tell the same, there is one renewal. A refused static key makes the vault be
+        read again, and the sign-in's own key be sought.
 
         Args:
             bearer: the refused one.
             kind: the 401's error code; empty where it had none.
+
+        Raises:
+            VaultError, SealError: the bearer is a static key, and the vault cannot be read now.
         """
-        for _ in range(2):  # the flight that is joined may have been after something else
-            if self._bearer is not None and self._bearer.value != bearer.value:
-                return self._bearer
-            if bearer.origin == "api_key":
-                await self.read_again()
-            elif self._disbelief.believes(kind, bearer.generation, self._clock.boot()):
-                await self._fly(Demand.REFUSED, bearer, kind)
-            else:
-                break
+        if bearer.origin == "chatgpt":
+            self._refused_until = self._clock.boot() + REFUSED_PAUSE
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RENEWAL):
+                for _ in range(2):  # the flight that is joined may have been after something else
+                    if self._bearer is not None and self._bearer.value != bearer.value:
+                        break
+                    if bearer.origin == "api_key":
+                        await self.read_again()
+                        if self._bearer is not None and self._bearer.value == bearer.value:
+                            await self.renew_due()
+                    elif self._disbelief.believes(kind, bearer.generation, self._clock.boot()):
+                        await self._fly(Demand.REFUSED, bearer, kind)
+                    else:
+                        break
         return self._bearer if self._bearer is not None and self._bearer.value != bearer.value else None
 
     def accepted(self, bearer: Bearer) -> None:
         """Tell that upstream has let a request with this bearer pass."""
         self._disbelief.accepted(bearer.generation)
+        if self._seen.key_refused and bearer.value == self._seen.api_key:
+            self._vindicated = bearer
+            self._wake.set()
 
     def in_vain(self, bearer: Bearer, kind: str = "") -> None:
         """Tell that upstream answered 401 to the bearer that a refusal of this kind brought forth, too."""
@@ -148,18 +174,29 @@ class Broker:
     @property
     def credential(self) -> Credential:
         """The credential as this process holds it."""
-        return self._credential
+        return self._journal.credential
 
     def standing(self) -> Standing:
         """Return how the credential stands."""
-        trouble = self._trouble or self._vault_trouble
-        runtime = Runtime(renewing=self._flying(), trouble=trouble, unsaved=self._unsaved)
-        return standing_of(self._credential, runtime, expired=self._timing.expired(self._credential))
+        runtime = Runtime(
+            renewing=self._flying(),
+            trouble=self._trouble or self._vault_trouble,
+            unsaved=self._journal.must_save,
+            aside=self._journal.aside,
+            tries_refused=self._refused_one() is not None,
+        )
+        expired = self._timing.expired(self.credential)
+        return standing_of(self.credential, runtime, expired=expired, carries=self._carries)
 
     def refresh_before(self, margin: float) -> None:
         """Refresh so many seconds before an id_token's expiry from now on."""
         self._timing.margin = margin
         self._wake.set()
+
+    def carry(self, carries: Callable[[Bearer], bool]) -> None:
+        """Let this rule tell from now on whether a bearer may go to the upstream."""
+        self._carries = carries
+        self._tell()
 
     async def change(self) -> None:
         """Return as soon as the credential or its standing has changed from what it is now."""
@@ -185,19 +222,40 @@ class Broker:
         Raises:
             VaultError, SealError: the vault cannot be used.
         """
-        await self.read_again()
-        self._watchers = [asyncio.create_task(self._follow_vault()), asyncio.create_task(self._follow_time())]
+        await self.take_up()
+        self._watchers = [
+            asyncio.create_task(supervised(self._follow_vault, "the watch of the vault")),
+            asyncio.create_task(supervised(self._follow_time, "the watch of the expiry")),
+        ]
+
+    async def take_up(self) -> None:
+        """Read the credential, and what earlier processes could not save.
+
+        Raises:
+            VaultError, SealError: the vault cannot be read.
+        """
+        try:
+            async with self._journal.locked():
+                return
+        except (NoVault, VaultBusy, VaultUnwritable):
+            await self.read_again()
 
     async def stop(self) -> None:
-        """Let a flight under way come down, save what is unsaved, and end."""
+        """Begin no new step, wait for a refresh that was sent, and save what is unsaved.
+
+        Raises:
+            CredentialUnsaved: that could not be saved; the error says where it is kept, or that it is lost.
+        """
+        self._stopping = True
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
         self._watchers = []
-        if self._flight is not None:
-            await asyncio.wait([self._flight], timeout=PATIENCE)
-        if self._unsaved:
-            await self._save_unsaved()
+        if self._flight is not None and not self._flight.done():
+            await asyncio.wait([self._flight], timeout=LAST_STEP)
+            self._flight.cancel()  # which a refresh outlasts: it is waited for
+            await asyncio.wait([self._flight], timeout=LONGEST_HOLD)
+        await self._journal.settle()
 
     async def read_again(self) -> None:
         """Read the vault again.
@@ -205,23 +263,22 @@ class Broker:
         Raises:
             VaultError, SealError: it cannot be read; what is in memory stays.
         """
-        async with self._reading:
-            while True:
-                writes = self._writes
-                loaded = await self._vault.load(self.profile)
-                if writes == self._writes:  # else it may be older than what was written meanwhile
-                    break
-            self._vault_trouble = None
-            if (loaded.refresh_token, loaded.api_key) != (self._stored.refresh_token, self._stored.api_key):
-                self._trouble = None
-                self._backoff.succeed()
-            self._take(self._reconcile(loaded))
+        before = self.credential
+        await self._journal.read()
+        self._vault_trouble = None
+        now = self.credential
+        if (now.refresh_token, now.api_key) != (before.refresh_token, before.api_key):
+            self._trouble = None
+            self._backoff.succeed()
+        self._tell()
 
     # --- one flight at a time -------------------------------------------------------------------------
 
     async def _fly(
         self, demand: Demand, refused: Bearer | None = None, kind: str = ""
     ) -> SidekeyError | None:
+        if self._stopping:
+            return None
         if self._flight is None or self._flight.done():
             self._flight = asyncio.create_task(self._renew(demand, refused, kind))
             self._flight.add_done_callback(self._landed)
@@ -240,37 +297,41 @@ class Broker:
     async def _renew(self, demand: Demand, refused: Bearer | None, kind: str) -> SidekeyError | None:
         if demand is not Demand.ASKED and self._backoff.holds(self._clock.boot()):
             return None
-        before = self._credential.generation
+        before = self.credential.generation
         try:
-            async with self._vault.lock(self.profile):
-                await self.read_again()
-                await self._renew_locked(demand, refused)
+            await self._journal.read()
+            await self._renew_read(demand, refused)
         except SidekeyError as error:
             return self._failed(error)
         except Exception:
             self._backoff.fail(self._clock.boot())
             raise
         self._trouble = None
-        if self._bearer is None:
+        credential = self.credential
+        if self._bearer is None or (credential.mode == "chatgpt" and wants_a_key(credential)):
             self._backoff.fail(self._clock.boot())
         else:
             self._backoff.succeed()
-        if refused is not None and self._credential.generation != before:
-            self._disbelief.born(kind, self._credential.generation, instead_of=refused.generation)
+        if refused is not None and credential.generation != before and not credential.key_refused:
+            self._disbelief.born(kind, credential.generation, instead_of=refused.generation)
         return None
 
-    async def _renew_locked(self, demand: Demand, refused: Bearer | None) -> None:
-        credential = self._credential
-        if demand is Demand.MISSING and self._bearer is not None:
+    async def _renew_read(self, demand: Demand, refused: Bearer | None) -> None:
+        met = _met(demand, refused)
+        if refused is not None and not met(self.credential):
+            await self._journal.change(lambda stored: key_refused(stored, refused.value))
+        source = self._sources.get(self.credential.mode)
+        if source is None or met(self.credential):
             return
-        if refused is not None:
-            if credential.api_key != refused.value:
-                return
-            credential = replace(credential, key_refused=True)
-            await self.keep(credential)
-        source = self._sources.get(credential.mode)
-        if source is not None:
-            self._take(await source.renew(credential, demand, self, refresh_due=self._timing.refresh_due()))
+        end = self._clock.boot() + RENEWAL
+        errand = Errand(
+            demand,
+            refresh_due=self._timing.refresh_due(),
+            seconds_left=lambda: max(0.0, end - self._clock.boot()),
+            stopping=lambda: self._stopping,
+            met=met,
+        )
+        await source.renew(self._journal, errand)
 
     def _failed(self, error: SidekeyError) -> SidekeyError:
         wish = error.retry_after if isinstance(error, IssuerUnavailable) else None
@@ -280,104 +341,82 @@ class Broker:
         log.warning("renewal failed for now", code=error.code, reason=str(error))
         return error
 
-    # --- the journal of a renewal (source.Journal) ----------------------------------------------------
-
-    async def note(self, credential: Credential) -> None:
-        """Write the credential durably, or raise VaultUnwritable."""
-        self._writes += 1
-        await self._vault.save(credential)
-        self._writes += 1
-        self._stored, self._unsaved = credential, False
-        self._take(credential)
-
-    async def keep(self, credential: Credential) -> None:
-        """Write the credential if that is possible, and hold it in memory otherwise."""
-        self._unsaved = True
-        self._hold(credential)
-        try:
-            await self.note(credential)
-        except (VaultError, SealError) as error:
-            log.error("the refreshed credential could not be saved", reason=str(error))  # noqa: TRY400
-            self._wake.set()
-            self._tell()
-
-    def _reconcile(self, loaded: Credential) -> Credential:
-        """Return what holds: what was loaded, or the unsaved tokens that came out of just that."""
-        if not self._unsaved or loaded.refresh_token != self._stored.refresh_token:
-            self._stored, self._unsaved = loaded, False
-            return loaded
-        mine = self._credential
-        return replace(
-            mine,
-            mode=loaded.mode,
-            static_key=loaded.static_key,
-            generation=max(mine.generation, loaded.generation),
-        )
-
-    async def _save_unsaved(self) -> None:
-        try:
-            async with self._vault.lock(self.profile):
-                await self.read_again()
-                if self._unsaved:
-                    await self.note(self._credential)
-        except SidekeyError as error:
-            log.warning("the refreshed credential is still not saved", reason=str(error))
-        else:
-            log.info("the refreshed credential is saved now")
-
     # --- following the vault and the time -------------------------------------------------------------
 
     async def _follow_vault(self) -> None:
         while True:
-            await self._vault.changed(self.profile)
-            readable = await self._read_quietly()
-            while not readable:  # not on a change alone: a keyring may be unlocked, a mode mended
+            await self._journal.vault.changed(self.profile)
+            while not await self._read_quietly():  # noqa: ASYNC110 - a keyring may be unlocked, a mode mended
                 await asyncio.sleep(SAVE_EVERY)
-                readable = await self._read_quietly()
             self._wake.set()
 
     async def _read_quietly(self) -> bool:
         try:
             await self.read_again()
         except SidekeyError as error:
-            log.warning("the vault cannot be read", code=error.code, reason=str(error))
+            if self._vault_trouble != str(error):
+                log.warning("the vault cannot be read", code=error.code, reason=str(error))
             self._vault_trouble = str(error)
             self._tell()
-            return False
-        except Exception:  # noqa: BLE001 - the watch goes on
-            log.error("reading the vault broke off", trace=traceback.format_exc())  # noqa: TRY400 - see _landed
             return False
         return True
 
     async def _follow_time(self) -> None:
         while True:
-            if self._unsaved and not self._flying():
+            if self._vindicated is not None:
+                bearer, self._vindicated = self._vindicated, None
+                await self._vindicate(bearer.value)
+            if self._journal.unsaved is not None and not self._flying():
                 await self._save_unsaved()
             elif self._work_is_due():
                 with contextlib.suppress(Exception):  # _landed has told
                     await self._fly(Demand.DUE)
             # Not wait_for: before Python 3.12 it can swallow the cancellation that ends this task.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SAVE_EVERY if self._unsaved else LOOK_EVERY):
+                async with asyncio.timeout(self._until_the_next_look()):
                     await self._wake.wait()
             self._wake.clear()
 
-    def _work_is_due(self) -> bool:
-        source = self._sources.get(self._credential.mode)
-        if source is None or self._backoff.holds(self._clock.boot()):
-            return False
-        return source.wants(self._credential, Demand.DUE, refresh_due=self._timing.refresh_due())
+    async def _vindicate(self, key: Secret) -> None:
+        await self._journal.change(lambda stored: key_accepted(stored, key))
 
-    def _take(self, credential: Credential) -> None:
-        if credential.generation != self._credential.generation:
-            log.info("bearer", generation=credential.generation, mode=credential.mode)
-        self._hold(credential)
+    async def _save_unsaved(self) -> None:
+        try:
+            await self._journal.save_unsaved()
+        except (SidekeyError, SealError) as error:
+            log.warning("the refreshed credential is still not saved", reason=str(error))
         self._tell()
 
-    def _hold(self, credential: Credential) -> None:
-        self._credential = credential
+    def _until_the_next_look(self) -> float:
+        if self._journal.unsaved is not None:
+            return SAVE_EVERY
+        pause = self._backoff.until - self._clock.boot()
+        return min(LOOK_EVERY, pause) if pause > 0 else LOOK_EVERY
+
+    def _work_is_due(self) -> bool:
+        return not self._backoff.holds(self._clock.boot()) and self._wants(Demand.DUE)
+
+    def _wants(self, demand: Demand) -> bool:
+        source = self._sources.get(self.credential.mode)
+        return source is not None and source.wants(
+            self.credential, demand, refresh_due=self._timing.refresh_due()
+        )
+
+    # --- what is held, and what is told of it ---------------------------------------------------------
+
+    def _take(self, credential: Credential) -> None:
+        if credential.generation != self._seen.generation:
+            log.info("bearer", generation=credential.generation, mode=credential.mode)
+        self._seen = credential
         self._bearer = bearer_of(credential)
         self._timing.see(credential)
+        self._tell()
+
+    def _refused_one(self) -> Bearer | None:
+        """Return the bearer that upstream refused, where there is no other and the pause is over."""
+        if self._bearer is not None or self._clock.boot() < self._refused_until:
+            return None
+        return bearer_of(self._seen, refused_too=True)
 
     def _tell(self) -> None:
         self._change.set()
@@ -392,6 +431,16 @@ class Broker:
 
     def _no_bearer(self) -> NoBearer:
         standing = self.standing()
+        transient = standing.transient or standing.bearer is not None
         return NoBearer(
-            standing.sentence, state_code=standing.code, transient=standing.transient, remedy=standing.remedy
+            standing.sentence, state_code=standing.code, transient=transient, remedy=standing.remedy
         )
+
+
+def _met(demand: Demand, refused: Bearer | None) -> Callable[[Credential], bool]:
+    """Return what tells whether a credential is what a demand wants, perhaps thanks to another process."""
+    if refused is not None:
+        return lambda credential: credential.api_key != refused.value and bearer_of(credential) is not None
+    if demand is Demand.MISSING:
+        return lambda credential: bearer_of(credential) is not None
+    return lambda _: False

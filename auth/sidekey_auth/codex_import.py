@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from .aside import load_with_aside
 from .clock import Clock, SystemClock
 from .codex import CodexAuth
 from .credential import DEFAULT_PROFILE, Credential, next_generation
 from .errors import NoRefreshToken, SidekeyError
 from .issuer import Issuers
-from .signin import trade_and_save
+from .journal import Journal
+from .signin import trade, unsaved_of
 from .vault import Vault
 
 
@@ -38,10 +40,12 @@ def imported(before: Credential, auth: CodexAuth, now: float) -> Credential:
         auth: what was read.
         now: Unix time in seconds.
     """
+    generation = next_generation(before.generation, now)
     return Credential(
         profile=before.profile,
         mode="chatgpt",
-        generation=next_generation(before.generation, now),
+        generation=generation,
+        sign_in=generation,
         static_key=before.static_key,
         api_key=auth.api_key,
         # A key and an id_token that come together belong together: there is nothing to trade yet.
@@ -79,18 +83,21 @@ async def import_codex(
         ConfigurationError: the tokens' issuer is not an allowed one; nothing was changed.
     """
     time = clock or SystemClock()
+    await vault.create()
     async with vault.lock(profile):
-        credential = imported(await vault.load(profile), auth, time.wall())
+        credential = imported(await load_with_aside(vault, profile), auth, time.wall())
         issuer = await issuers.of(credential)
         await vault.save(credential)
-        if auth.api_key is not None or auth.id_token is None:
-            return Imported(credential)
-        if _expired(auth, time.wall()):
-            if auth.refresh_token is not None:
-                return Imported(credential, needs_refresh=True)
-            return Imported(credential, problem=NoRefreshToken())
-        credential, problem = await trade_and_save(vault, issuer, credential, time)
-    return Imported(credential, problem=problem)
+    if auth.api_key is not None or auth.id_token is None:
+        return Imported(credential)
+    if _expired(auth, time.wall()):
+        if auth.refresh_token is not None:
+            return Imported(credential, needs_refresh=True)
+        return Imported(credential, problem=NoRefreshToken())
+    journal = Journal(vault, profile)
+    await journal.read()
+    problem = await trade(journal, issuer, time)
+    return Imported(journal.credential, problem=await unsaved_of(journal) or problem)
 
 
 def _expired(auth: CodexAuth, now: float) -> bool:

@@ -58,7 +58,9 @@ class TokenSet:
 
 @dataclass(frozen=True, slots=True)
 class RefreshNote:
-    """Written before a refresh is sent: this very token is on its way to the issuer, for the nth time.
+    """Written when the connection stands, before the first byte of a refresh: this very token goes out now.
+
+    A note counts what was sent. Where no byte of the refresh left after all, the note before it is put back.
 
     Attributes:
         token: the refresh token's fingerprint.
@@ -110,6 +112,9 @@ class Credential:
         note: the refresh that is under way, or whose answer was lost.
         refresh_failure: a permanent failure of the refresh token.
         exchange_failure: a permanent failure of the key exchange.
+        sign_in: which sign-in the tokens belong to: the generation that a sign-in, an import or a sign-out
+            was stored with. It grows; two credentials with the same number have the same origin.
+        refreshes: how often the tokens of this sign-in were refreshed. The higher number is the newer token.
     """
 
     profile: str = DEFAULT_PROFILE
@@ -131,6 +136,8 @@ class Credential:
     note: RefreshNote | None = None
     refresh_failure: Failure | None = None
     exchange_failure: Failure | None = None
+    sign_in: int = 0
+    refreshes: int = 0
 
     @property
     def signed_in(self) -> bool:
@@ -145,13 +152,20 @@ class Credential:
         return tuple(value for value in values if isinstance(value, Secret))
 
 
-def bearer_of(credential: Credential) -> Bearer | None:
-    """Return what is put on a request now, or None: the mode's own key, else the static key as fallback."""
-    if credential.mode == "chatgpt" and credential.api_key and not credential.key_refused:
-        return Bearer(credential.api_key, credential.generation, "chatgpt")
+def bearer_of(credential: Credential, *, refused_too: bool = False) -> Bearer | None:
+    """Return what is put on a request now, or None: the mode's own key, else the static key as fallback.
+
+    Args:
+        credential: as it stands.
+        refused_too: where there is nothing else, serve the own key though upstream has refused it: its
+            answer is truer than a memory of one.
+    """
+    own = credential.api_key if credential.mode == "chatgpt" else None
+    if own and not credential.key_refused:
+        return Bearer(own, credential.generation, "chatgpt")
     if credential.static_key:
         return Bearer(credential.static_key, credential.generation, "api_key")
-    return None
+    return Bearer(own, credential.generation, "chatgpt") if own and refused_too else None
 
 
 def next_generation(last: int, now: float) -> int:
@@ -166,12 +180,33 @@ def next_generation(last: int, now: float) -> int:
 
 def signed_out(credential: Credential, now: float) -> Credential:
     """Return what stays after a sign-out: the static key, and a tombstone's generation."""
+    generation = next_generation(credential.generation, now)
     return Credential(
         profile=credential.profile,
         mode="api_key",
-        generation=next_generation(credential.generation, now),
+        generation=generation,
+        sign_in=generation,
         static_key=credential.static_key,
     )
+
+
+def key_refused(credential: Credential, key: Secret) -> Credential:
+    """Return the credential after upstream answered 401 to a key; unchanged where it is not the present one.
+
+    The fallback that serves from now on is another bearer, so it has a number of its own.
+    """
+    if credential.api_key != key or credential.key_refused:
+        return credential
+    generation = credential.generation + (1 if credential.static_key else 0)
+    return replace(credential, key_refused=True, generation=generation)
+
+
+def key_accepted(credential: Credential, key: Secret) -> Credential:
+    """Return the credential after upstream let a key pass that it had refused before."""
+    if credential.api_key != key or not credential.key_refused:
+        return credential
+    generation = credential.generation + (1 if credential.static_key else 0)
+    return replace(credential, key_refused=False, generation=generation)
 
 
 def with_tokens(credential: Credential, tokens: TokenSet, now: float) -> Credential:
@@ -190,6 +225,7 @@ def with_tokens(credential: Credential, tokens: TokenSet, now: float) -> Credent
         access_token=tokens.access_token or credential.access_token,
         refresh_token=tokens.refresh_token or credential.refresh_token,
         last_refresh=datetime.fromtimestamp(now, UTC),
+        refreshes=credential.refreshes + 1,
         note=None,
         refresh_failure=None,
     )
@@ -207,6 +243,8 @@ _PLAIN: Final[Mapping[str, tuple[type, ...]]] = {
     "key_source": (str,),
     "key_refused": (bool,),
     "traded_again": (str,),
+    "sign_in": (int,),
+    "refreshes": (int,),
 }
 _RECORDS: Final[Mapping[str, type[RefreshNote | Failure]]] = {
     "note": RefreshNote,

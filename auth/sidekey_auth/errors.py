@@ -219,6 +219,23 @@ class WrongSeal(VaultUnreadable):
     )
 
 
+class VaultAway(VaultUnreadable):
+    """The vault that this process has read is not there now: missing, emptied, or another one in its place."""
+
+    code = "vault_away"
+    remedy = (
+        "Bring the folder back (is its disk mounted?). "
+        "If another vault is to be used from now on, restart sidekey."
+    )
+
+
+class NoVault(VaultUnreadable):
+    """There is no vault yet."""
+
+    code = "no_vault"
+    remedy = "Run `sidekey login`, or store an API key with `sidekey key set`."
+
+
 class VaultExposed(VaultError):
     """Others can get at the vault: its files' owner, their mode, or a link in their place."""
 
@@ -236,6 +253,21 @@ class VaultBusy(VaultError):
 
     code = "vault_busy"
     remedy = "Another sidekey process is at work on this profile: wait for it, or end it, and try again."
+
+
+class CredentialUnsaved(SidekeyError):
+    """Tokens or a key came, and the vault could not be written.
+
+    Args:
+        message: what could not be saved and why, for people.
+        aside: the file where it is kept sealed until it can be, or None where it is lost with this process.
+    """
+
+    code = "credential_unsaved"
+
+    def __init__(self, message: str, *, aside: str | None, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.aside = aside
 
 
 class SealError(SidekeyError):

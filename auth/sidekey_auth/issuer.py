@@ -33,7 +33,7 @@ from .issuer_settings import (
     IssuerSettings,
 )
 from .jwks import KeySet, KeySetCache
-from .outbound import Outbound
+from .outbound import BeforeSending, Outbound
 from .secret import Secret
 
 LONGEST_TRYING: Final = 45.0
@@ -126,8 +126,16 @@ class Issuer:
 
         return await self._trying(send)
 
-    async def refresh(self, refresh_token: Secret, client_id: str) -> TokenSet:
+    async def refresh(
+        self, refresh_token: Secret, client_id: str, *, before_sending: BeforeSending | None = None
+    ) -> TokenSet:
         """Trade a refresh token for new tokens (RFC 6749 section 6, as JSON); sent once, never repeated.
+
+        Args:
+            refresh_token: works once.
+            client_id: the client that it was issued to.
+            before_sending: called when the connection stands, before the first byte; what it raises is
+                raised here, and nothing was sent then.
 
         Raises:
             IssuerRefused: for good.
@@ -141,6 +149,7 @@ class Issuer:
                 "grant_type": "refresh_token",
                 "refresh_token": refresh_token,
             },
+            before_sending=before_sending,
         )
         return answers.tokens_of_refresh(answer, (refresh_token,))
 
@@ -299,6 +308,16 @@ class Issuers:
             self._left += self._open.values()
             self._open = {}
             self.settings = settings
+
+    def apart(self, credential: Credential) -> Issuer:
+        """Return a client of a credential's issuer that shares nothing with the others; it is to be closed.
+
+        A refresh runs in an event loop of its own, where a connection of this one is of no use.
+
+        Raises:
+            ConfigurationError: tokens may not be sent there.
+        """
+        return Issuer(self.settings.at(credential.issuer), clock=self._clock)
 
     async def of(self, credential: Credential) -> Issuer:
         """Return the issuer that a credential's tokens came from.

@@ -1,29 +1,37 @@
 """One HTTP request out, for the OAuth endpoints: bounded in time and size, never repeated by itself.
 
 Each request has a connection of its own: on a kept one that the other side has just closed, a single-use
-token would be spent in the dark. What is known of a failure is whether a connection stood at all: before
-that, no byte of the request can have been sent.
+token would be spent in the dark. What is known of a failure is whether a byte of the request was given to the
+connection: proxy, CA bundle, name look-up, TCP and TLS come before that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
-from typing import Any, Final, Self
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlencode
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
 from yarl import URL
 
-from .errors import ConfigurationError, IssuerUnavailable
+from .errors import ConfigurationError, IssuerUnavailable, SidekeyError
 from .issuer_failures import Answer, seconds_to_wait
 from .proxies import proxy_for
 from .secret import Secret
 
 LARGEST_ANSWER: Final = 1024 * 1024
+
+BeforeSending = Callable[[], Awaitable[None]]
+"""Called when the connection stands, before the first byte of the request; where it raises, none is sent."""
 
 Fields = Mapping[str, str | Secret]
 """A body's fields; a secret is revealed as it is written, so that no traceback shows it."""
@@ -55,7 +63,7 @@ class Outbound:
         self._ca_bundle = ca_bundle
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
-        self._opening = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,7 +76,7 @@ class Outbound:
     async def close(self) -> None:
         """Let go of all connections."""
         session, self._session = self._session, None
-        if session is not None:
+        if session is not None and self._loop is asyncio.get_running_loop():
             await session.close()
 
     async def request(
@@ -79,6 +87,7 @@ class Outbound:
         form: Fields | None = None,
         document: Fields | None = None,
         timeout: float | None = None,
+        before_sending: BeforeSending | None = None,
     ) -> Answer:
         """Send one request and return its answer, whatever its status: POST with a body, else GET.
 
@@ -88,58 +97,127 @@ class Outbound:
             form: the body's fields, form-encoded.
             document: the body's fields as JSON.
             timeout: seconds for all of it; the usual ones where None.
+            before_sending: the last word before the first byte; what it raises is raised here.
 
         Raises:
-            IssuerUnavailable: there is no answer; ``sent`` tells whether the request may have arrived.
+            IssuerUnavailable: there is no answer; ``sent`` tells whether a byte of the request was sent.
             ConfigurationError: the proxy that the environment names, or the CA bundle, cannot be used.
         """
-        session = await self._opened()
         target = URL(url)
-        seen = SimpleNamespace(connected=False)
-        method = "GET" if form is None and document is None else "POST"
-        proxy = await asyncio.to_thread(proxy_for, target)
-        limits = aiohttp.ClientTimeout(total=timeout or self._request_timeout, connect=self._connect_timeout)
+        host = target.host or ""
+        body = _Body(form, document, before_sending)
+        proxy: URL | None = None
         try:
+            session = await self._opened()
+            proxy = await asyncio.to_thread(proxy_for, target)
+            limits = aiohttp.ClientTimeout(
+                total=timeout or self._request_timeout, connect=self._connect_timeout
+            )
             async with session.request(
-                method,
+                "GET" if body.empty else "POST",
                 target,
-                data=form and _plain(form),
-                json=document and _plain(document),
+                data=None if body.empty else body,
                 proxy=proxy,
                 timeout=limits,
                 allow_redirects=False,
-                trace_request_ctx=seen,
             ) as response:
-                body = await _whole_body(response)
+                content = await _whole_body(response)
                 wish = seconds_to_wait(response.headers.get("Retry-After"), time.time())
-        except _FAILURES as error:
-            host = target.host or ""
-            reason = _reason(error, host, proxied=proxy is not None)
-            raise IssuerUnavailable(f"{what}: {reason}", sent=seen.connected, remedy=_remedy(error)) from None
-        if body is None:
+        except SidekeyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, what counts is whether a byte was sent
+            refusal = await body.settled()
+            if refusal is not None:
+                raise refusal from None
+            reason = _reason(error, host, proxied=proxy is not None, sent=body.sent)
+            raise IssuerUnavailable(f"{what}: {reason}", sent=body.sent, remedy=_remedy(error)) from None
+        finally:
+            await body.settled()
+        if content is None:
             raise IssuerUnavailable(
                 f"{what}: the answer is larger than {LARGEST_ANSWER} bytes",
+                sent=body.sent,
                 answered=True,
                 status=response.status,
             )
-        return Answer(response.status, body, wish)
+        return Answer(response.status, content, wish)
 
     async def _opened(self) -> aiohttp.ClientSession:
-        async with self._opening:
-            if self._session is None:
-                trusted: ssl.SSLContext | bool = True
-                if self._ca_bundle is not None:
-                    trusted = await asyncio.to_thread(_trusting, self._ca_bundle)
-                self._session = aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(force_close=True, ssl=trusted),
-                    cookie_jar=aiohttp.DummyCookieJar(),
-                    headers={"User-Agent": self._user_agent, "Accept": "application/json"},
-                    trace_configs=[_connection_watcher()],
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._loop is not loop:  # a session dies with its event loop
+            trusted: ssl.SSLContext | bool = True
+            if self._ca_bundle is not None:
+                trusted = await asyncio.to_thread(_trusting, self._ca_bundle)
+            if self._session is None or self._loop is not loop:
+                self._loop, self._session = (
+                    loop,
+                    aiohttp.ClientSession(
+                        connector=aiohttp.TCPConnector(force_close=True, ssl=trusted),
+                        cookie_jar=aiohttp.DummyCookieJar(),
+                        headers={"User-Agent": self._user_agent, "Accept": "application/json"},
+                    ),
                 )
-            return self._session
+        return self._session
 
 
-_FAILURES: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+class _Body(Payload):
+    """A request's body, which knows whether a byte of the request was sent.
+
+    aiohttp sends the head together with the first bytes of the body, and asks for these when the connection
+    stands: this is the one place between the two. The fields are revealed as they are written, so that no
+    traceback shows them.
+    """
+
+    def __init__(
+        self, form: Fields | None, document: Fields | None, before_sending: BeforeSending | None
+    ) -> None:
+        kind = "application/x-www-form-urlencoded" if form is not None else "application/json"
+        super().__init__(None, content_type=kind)
+        self.empty = form is None and document is None
+        self.sent = self.empty  # a GET spends nothing, and may be repeated in any case
+        self._fields = (form, document)
+        self._size = len(_encoded(form, document))
+        self._before_sending = before_sending
+        self._asked: asyncio.Future[None] | None = None
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - aiohttp's
+        """Refuse: a body of secrets is for the wire only."""
+        raise TypeError("this body is not shown")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Ask whether to send, then send."""
+        if self._before_sending is not None:
+            # A task of its own, since aiohttp gives its writer up at the first sign of trouble, and what has
+            # been begun here (a note on the disk) must be known to be done or not done.
+            self._asked = asyncio.ensure_future(self._before_sending())
+            await asyncio.shield(self._asked)
+        self.sent = True
+        await writer.write(_encoded(*self._fields))
+
+    async def write_with_length(
+        self,
+        writer: AbstractStreamWriter,
+        content_length: int | None,  # noqa: ARG002 - its own size
+    ) -> None:
+        """Write all of it."""
+        await self.write(writer)
+
+    async def settled(self) -> BaseException | None:
+        """Wait until ``before_sending`` has ended, and return why the request was not to be sent, if so."""
+        if self._asked is None:
+            return None
+        if not self._asked.done():
+            self._asked.cancel()
+        while not self._asked.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait((self._asked,))
+        return None if self._asked.cancelled() else self._asked.exception()
+
+
+def _encoded(form: Fields | None, document: Fields | None) -> bytes:
+    if form is not None:
+        return urlencode(_plain(form)).encode()
+    return json.dumps(_plain(document)).encode() if document is not None else b""
 
 
 def _plain(fields: Fields) -> dict[str, str]:
@@ -157,17 +235,6 @@ def _trusting(ca_bundle: Path) -> ssl.SSLContext:
         ) from None
 
 
-def _connection_watcher() -> aiohttp.TraceConfig:
-    watcher = aiohttp.TraceConfig()
-
-    async def stands(_session: Any, context: Any, _params: Any) -> None:
-        context.trace_request_ctx.connected = True
-
-    watcher.on_connection_create_end.append(stands)
-    watcher.on_connection_reuseconn.append(stands)
-    return watcher
-
-
 async def _whole_body(response: aiohttp.ClientResponse) -> bytes | None:
     parts, length = [], 0
     async for chunk in response.content.iter_any():
@@ -179,7 +246,7 @@ async def _whole_body(response: aiohttp.ClientResponse) -> bytes | None:
     return b"".join(parts)
 
 
-def _reason(error: Exception, host: str, *, proxied: bool) -> str:
+def _reason(error: Exception, host: str, *, proxied: bool, sent: bool) -> str:
     """Say why there is no answer, in our words: a foreign message may hold a proxy's password."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         detail = getattr(error.certificate_error, "verify_message", "") or "not for this host"
@@ -198,6 +265,9 @@ def _reason(error: Exception, host: str, *, proxied: bool) -> str:
         return f"{host} did not answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"{host} cannot be reached ({error.os_error.strerror or 'connection failed'})"
+    if not sent and not isinstance(error, aiohttp.ClientError):
+        why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        return f"the request could not be made ({why})"
     return f"the connection to {host} broke before the answer was whole"
 
 

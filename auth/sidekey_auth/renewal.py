@@ -7,6 +7,8 @@ taken up where it ended by whoever comes next, in this process or in another.
     REFRESH   trade the refresh token for new tokens; works once per token
     VERIFY    check the new id_token: signature, audience, and that it is still the same account
     TRADE     exchange the id_token for an API key: the new bearer
+
+While the sign-in has no key that works, DUE seeks one, too: what stands in for it is a bridge, not an end.
 """
 
 from __future__ import annotations
@@ -74,22 +76,29 @@ def next_step(
         return Step.END
     may_refresh = Step.REFRESH not in done and can_refresh(credential)
     may_trade = can_trade(credential, expired=expired, again=demand is Demand.ASKED)
-    fresh = _untraded(credential)
+    fresh = untraded(credential)
     if demand is Demand.ASKED:
         if may_refresh:
             return Step.REFRESH
         ended = credential.refresh_token is not None and not can_refresh(credential)
         return Step.TRADE if may_trade and not ended else Step.END
-    if demand is Demand.DUE:
+    if demand is Demand.DUE and not wants_a_key(credential):
         if may_refresh and refresh_due:
             return Step.REFRESH
         return Step.TRADE if may_trade and fresh and policy == "always" else Step.END
     refreshed = Step.REFRESH in done and can_refresh(credential)
     if may_trade and (fresh or refreshed):
         return Step.TRADE
-    if may_refresh and not (demand is Demand.MISSING and _exchange_barred(credential) and not expired):
+    # An account that was refused a key is asked about once for each id_token: no refresh for its sake.
+    in_vain = demand is not Demand.REFUSED and exchange_barred(credential) and not expired
+    if may_refresh and (not in_vain or (demand is Demand.DUE and refresh_due)):
         return Step.REFRESH
     return Step.TRADE if may_trade and _one_more_trade(credential) else Step.END
+
+
+def wants_a_key(credential: Credential) -> bool:
+    """Return whether the sign-in has no key of its own that works, whatever stands in for it meanwhile."""
+    return credential.api_key is None or credential.key_refused
 
 
 def can_refresh(credential: Credential) -> bool:
@@ -100,16 +109,31 @@ def can_refresh(credential: Credential) -> bool:
 
 def can_trade(credential: Credential, *, expired: bool, again: bool = False) -> bool:
     """Return whether there is an id_token to exchange: not expired, not refused before (or ``again``)."""
-    return credential.id_token is not None and not expired and (again or not _exchange_barred(credential))
+    return credential.id_token is not None and not expired and (again or not exchange_barred(credential))
 
 
-def _untraded(credential: Credential) -> bool:
+def untraded(credential: Credential) -> bool:
+    """Return whether the present id_token has not been traded for a key yet."""
     return credential.id_token is not None and credential.key_source != credential.id_token.fingerprint()
 
 
-def _exchange_barred(credential: Credential) -> bool:
+def exchange_barred(credential: Credential) -> bool:
+    """Return whether the issuer has refused to trade the present id_token."""
     token, failure = credential.id_token, credential.exchange_failure
     return token is not None and failure is not None and failure.token == token.fingerprint()
+
+
+def key_may_come(credential: Credential, *, expired: bool) -> bool:
+    """Return whether a key may come by itself.
+
+    Args:
+        credential: as it stands.
+        expired: the id_token has expired.
+    """
+    if can_refresh(credential):
+        return True
+    may_trade = can_trade(credential, expired=expired)
+    return may_trade and (untraded(credential) or _one_more_trade(credential))
 
 
 def _one_more_trade(credential: Credential) -> bool:
@@ -149,19 +173,30 @@ def refused(credential: Credential, token: Secret, error: IssuerRefused, now: fl
     return replace(credential, note=None, refresh_failure=Failure(token.fingerprint(), code, str(error), now))
 
 
+class Wire(Enum):
+    """What became of a refresh that brought nothing."""
+
+    NOT_SENT = auto()
+    """No byte of it left this machine: it costs no try."""
+    ANSWERED = auto()
+    """The issuer answered, and did not take the token: it costs no try."""
+    UNANSWERED = auto()
+    """It was sent and not answered: the token may be spent."""
+
+
 def unanswered(
-    credential: Credential, before: RefreshNote | None, token: Secret, *, spent: bool, now: float
+    credential: Credential, before: RefreshNote | None, token: Secret, *, wire: Wire, now: float
 ) -> Credential:
     """Return the credential after a refresh failed for the time being.
 
     Args:
         credential: with the note that was written before sending.
         before: the note that stood there earlier.
-        token: the refresh token that was sent.
-        spent: the issuer may have seen the token, and gave no answer.
+        token: the refresh token that was meant to be sent.
+        wire: what became of the request.
         now: Unix time in seconds.
     """
-    if not spent:
+    if wire is not Wire.UNANSWERED:
         return replace(credential, note=before)
     if _sends(credential, token) >= MAX_SENDS:
         return answer_lost(credential, token, now)

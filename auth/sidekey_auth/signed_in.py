@@ -8,11 +8,19 @@ from datetime import UTC, datetime
 from .claims import Claims, read_claims, same_account
 from .credential import Credential, Failure, TokenSet, next_generation
 from .errors import IdTokenInvalid, IssuerRefused, NoPlatformKey
+from .renewal import ACCOUNT_CHANGED
 from .secret import Secret
 
 
 def signed_in(
-    before: Credential, tokens: TokenSet, claims: Claims, *, issuer: str, client_id: str, now: float
+    before: Credential,
+    tokens: TokenSet,
+    claims: Claims,
+    *,
+    issuer: str,
+    client_id: str,
+    now: float,
+    verified: bool = True,
 ) -> Credential:
     """Return the credential after a sign-in, before its key exchange.
 
@@ -22,21 +30,25 @@ def signed_in(
     Args:
         before: what was stored.
         tokens: all three.
-        claims: what the id_token says; checked.
+        claims: what the id_token says.
         issuer: whom the tokens came from.
         client_id: whom for.
         now: Unix time in seconds.
+        verified: the claims are checked; else the id_token is kept apart until it can be.
     """
-    stays = _is_of(before, claims)
+    stays = verified and _is_of(before, claims)
+    generation = next_generation(before.generation, now)
     return Credential(
         profile=before.profile,
         mode="chatgpt",
-        generation=next_generation(before.generation, now),
+        generation=generation,
+        sign_in=generation,
         api_key=before.api_key if stays else None,
         key_source=before.key_source if stays else None,
         key_refused=before.key_refused and stays,
         static_key=before.static_key,
-        id_token=tokens.id_token,
+        id_token=tokens.id_token if verified else None,
+        unverified_id_token=None if verified else tokens.id_token,
         access_token=tokens.access_token,
         refresh_token=tokens.refresh_token,
         last_refresh=datetime.fromtimestamp(now, UTC),
@@ -73,6 +85,38 @@ def without_key(credential: Credential, error: IssuerRefused, now: float) -> Cre
     code = error.code if isinstance(error, NoPlatformKey) else error.error_code or error.code
     failure = Failure(token.fingerprint(), code, str(error), now)
     return replace(credential, exchange_failure=failure)
+
+
+def verified(credential: Credential, token: Secret, claims: Claims, now: float) -> Credential:
+    """Return the credential after the id_token that a refresh returned was checked.
+
+    Another account's id_token is not used, and the sign-in has ended then; the tokens are kept.
+
+    Args:
+        credential: as stored; unchanged where its unchecked id_token is another one.
+        token: the id_token that was checked.
+        claims: what it says.
+        now: Unix time in seconds.
+    """
+    if credential.unverified_id_token != token:
+        return credential
+    old = read_claims(credential.id_token) if credential.id_token else None
+    if old is not None and not same_account(old, claims):
+        refresh_token = credential.refresh_token
+        message = "the refresh returned another account's id_token, which is not used"
+        failure = (
+            Failure(refresh_token.fingerprint(), ACCOUNT_CHANGED, message, now) if refresh_token else None
+        )
+        return replace(credential, unverified_id_token=None, refresh_failure=failure)
+    received = credential.last_refresh.timestamp() if credential.last_refresh else now
+    return replace(credential, id_token=token, unverified_id_token=None, received_at=received)
+
+
+def without_invalid(credential: Credential, token: Secret) -> Credential:
+    """Return the credential without an id_token that turned out to be none of the issuer's."""
+    if credential.unverified_id_token != token:
+        return credential
+    return replace(credential, unverified_id_token=None)
 
 
 def _is_of(credential: Credential, claims: Claims) -> bool:

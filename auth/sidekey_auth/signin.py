@@ -1,12 +1,13 @@
 """Signing in, from the first proof to the stored credential: with a browser, by pasting, by device code.
 
 Nothing here prints or asks: what a person must see or say goes through callables that the caller hands in.
-The tokens are stored before the key exchange, under one lock with it, so that a key that was made is not
-made a second time by a server that sees the tokens appear.
+The tokens are stored before the key exchange. A claim keeps a server that sees them appear from trading the
+same id_token. Tokens that came are not thrown away: a vault that cannot be written has them put aside.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -14,24 +15,30 @@ from .authorize import authorize_url, parse_callback, redirect_uri
 from .callback import CallbackServer
 from .callback_page import Pages
 from .callback_ports import ssh_line
-from .claims import Claims
+from .claims import Claims, read_claims
 from .clock import Clock, SystemClock
 from .credential import DEFAULT_PROFILE, Credential, TokenSet
 from .device import DeviceInvitation, wait_for_device
 from .errors import (
     Cancelled,
+    CredentialUnsaved,
     IssuerError,
     IssuerRefused,
     IssuerUnavailable,
     NoPlatformKey,
+    SealError,
     SidekeyError,
     StateMismatch,
+    VaultError,
 )
 from .issuer import Issuer
 from .issuer_settings import DEVICE_PAGE_PATH, PLATFORM
+from .journal import Journal
+from .key_exchange import exchange_key
 from .pkce import Pkce, new_pkce
+from .renewal import exchange_barred, untraded
 from .secret import Secret
-from .signed_in import signed_in, with_key, without_key
+from .signed_in import signed_in
 from .vault import Vault
 
 
@@ -72,11 +79,13 @@ class SignedIn:
         claims: who signed in; checked.
         problem: why there is no API key (``NoPlatformKey``: there will be none; ``IssuerUnavailable``: a
             running server goes on trying), or None where there is one.
+        unsaved: why the sign-in is not in the vault, and where it is kept instead; None where it is stored.
     """
 
     credential: Credential
     claims: Claims
     problem: IssuerError | None = None
+    unsaved: CredentialUnsaved | None = None
 
     @property
     def note(self) -> str:
@@ -133,7 +142,10 @@ class SignIn:
             except SidekeyError as error:
                 await server.fail(str(error))
                 raise
-            await server.succeed(result.note)
+            if result.unsaved is not None:
+                await server.fail(str(result.unsaved))
+            else:
+                await server.succeed(result.note)
         return result
 
     async def by_pasting(self, ask: AskCallback) -> SignedIn:
@@ -175,7 +187,8 @@ class SignIn:
     # --- the steps ----------------------------------------------------------------------------------------
 
     async def _look_at_vault(self) -> None:
-        """Find out that the vault cannot be used before anybody is sent anywhere."""
+        """Make the vault, or find out that it cannot be used, before anybody is sent anywhere."""
+        await self.vault.create()
         async with self.vault.lock(self.profile):
             await self.vault.load(self.profile)
 
@@ -200,50 +213,78 @@ class SignIn:
         received = self.clock.wall()
         id_token = tokens.id_token
         assert id_token is not None  # noqa: S101 - exchange_code has looked
-        claims = await self.issuer.verify(id_token, self.issuer.settings.client_id)
-        return await self._store(tokens, claims, received)
+        journal = Journal(self.vault, self.profile)
+        try:
+            claims = await self.issuer.verify(id_token, self.issuer.settings.client_id)
+        except IssuerUnavailable as error:
+            # The tokens are good for all that is known: they are kept, and looked at again later.
+            claims = read_claims(id_token)
+            await self._store(journal, tokens, claims, received, verified=False)
+            return SignedIn(journal.credential, claims, error, unsaved=await unsaved_of(journal))
+        await self._store(journal, tokens, claims, received, verified=True)
+        unsaved = await unsaved_of(journal)
+        if unsaved is not None and unsaved.aside is None:  # no key is made that could not be kept
+            return SignedIn(journal.credential, claims, unsaved=unsaved)
+        problem = await trade(journal, self.issuer, self.clock)
+        return SignedIn(journal.credential, claims, problem, unsaved=await unsaved_of(journal))
 
-    async def _store(self, tokens: TokenSet, claims: Claims, received: float) -> SignedIn:
+    async def _store(
+        self, journal: Journal, tokens: TokenSet, claims: Claims, received: float, *, verified: bool
+    ) -> None:
         settings = self.issuer.settings
-        async with self.vault.lock(self.profile):
-            before = await self.vault.load(self.profile)
-            credential = signed_in(
+        with contextlib.suppress(VaultError, SealError):  # what is stored now decides, when it can be read
+            await journal.read()
+
+        def signed(before: Credential) -> Credential:
+            return signed_in(
                 before,
                 tokens,
                 claims,
                 issuer=settings.issuer,
                 client_id=settings.client_id,
                 now=received,
+                verified=verified,
             )
-            await self.vault.save(credential)
-            credential, problem = await trade_and_save(self.vault, self.issuer, credential, self.clock)
-        return SignedIn(credential, claims, problem)
+
+        await journal.change(signed)
 
 
-async def trade_and_save(
-    vault: Vault, issuer: Issuer, credential: Credential, clock: Clock
-) -> tuple[Credential, IssuerError | None]:
+async def trade(journal: Journal, issuer: Issuer, clock: Clock) -> IssuerError | None:
     """Exchange a stored credential's id_token for an API key and store that, or why there is none.
 
     Args:
-        vault: whose lock for the profile the caller holds.
+        journal: the credential, as it was just stored.
         issuer: whom the id_token came from.
-        credential: as stored; with an id_token.
         clock: the time.
 
     Returns:
-        The credential as it is stored now, and why there is no key.
+        Why there is no key; None where there is one, made here or by a running server.
     """
-    token = credential.id_token
-    assert token is not None  # noqa: S101 - the caller has looked
-    problem: IssuerError | None = None
+    client_id = journal.credential.client_id or issuer.settings.client_id
+    refusals: list[IssuerRefused] = []
     try:
-        key = await issuer.exchange_key(token, credential.client_id or issuer.settings.client_id)
+        await exchange_key(
+            journal,
+            issuer,
+            client_id,
+            clock,
+            wanted=lambda stored: untraded(stored) and not exchange_barred(stored),
+            refused=refusals.append,
+        )
     except IssuerUnavailable as error:
-        return credential, error
-    except IssuerRefused as error:
-        changed, problem = without_key(credential, error, clock.wall()), error
-    else:
-        changed = with_key(credential, key)
-    await vault.save(changed)
-    return changed, problem
+        return error
+    except (VaultError, SealError) as error:
+        return IssuerUnavailable(f"the key exchange could not be begun: {error}", sent=False)
+    failure = journal.credential.exchange_failure
+    if refusals or failure is None or not exchange_barred(journal.credential):
+        return refusals[0] if refusals else None
+    return IssuerRefused(failure.message, error_code=failure.code)
+
+
+async def unsaved_of(journal: Journal) -> CredentialUnsaved | None:
+    """Go on trying to save what is unsaved, and return what to say where that did not work."""
+    try:
+        await journal.settle()
+    except CredentialUnsaved as error:
+        return error
+    return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from .aside import load_with_aside
 from .clock import Clock, SystemClock
 from .credential import DEFAULT_PROFILE, Credential, signed_out
-from .errors import SidekeyError, VaultUnwritable
+from .errors import NoVault, SidekeyError, VaultUnwritable
 from .issuer import Issuers
 from .vault import Vault
 
@@ -64,6 +65,9 @@ async def sign_out(
     now = (clock or SystemClock()).wall()
     try:
         before, after, vault_problem = await _delete(vault, profile, now)
+    except NoVault:
+        before = after = Credential(profile=profile)
+        vault_problem = None
     except VaultUnwritable as error:
         # Not even the lock can be had: what stays is named all the same.
         before = after = await vault.load(profile)
@@ -84,7 +88,7 @@ async def _delete(
     vault: Vault, profile: str, now: float
 ) -> tuple[Credential, Credential, VaultUnwritable | None]:
     async with vault.lock(profile):
-        before = await vault.load(profile)
+        before = await load_with_aside(vault, profile)
         after = signed_out(before, now)
         try:
             await vault.save(after)

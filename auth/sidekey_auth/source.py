@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from .credential import Credential
+from .journal import Journal
 from .renewal import Demand
 
 
-class Journal(Protocol):
-    """How a renewal is written down while the profile's lock is held."""
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a renewal is about.
 
-    async def note(self, credential: Credential) -> None:
-        """Write it durably, or raise VaultUnwritable: nothing may be sent then."""
+    Attributes:
+        demand: why it was asked for.
+        refresh_due: the id_token is within the margin of its expiry.
+        seconds_left: until the renewal's deadline; a refresh that was sent is waited for beyond it.
+        stopping: tells whether the process is about to end: no new step is begun then.
+        met: tells whether a credential is what is wanted, such as one with another key than the refused one.
+    """
 
-    async def keep(self, credential: Credential) -> None:
-        """Write it if that is possible, and hold it in memory otherwise: it must not be lost."""
+    demand: Demand
+    refresh_due: bool
+    seconds_left: Callable[[], float]
+    stopping: Callable[[], bool]
+    met: Callable[[Credential], bool]
 
 
 class Source(Protocol):
@@ -24,21 +36,17 @@ class Source(Protocol):
     def wants(self, credential: Credential, demand: Demand, *, refresh_due: bool) -> bool:
         """Return whether the demand calls for anything at all, from memory alone."""
 
-    async def renew(
-        self, credential: Credential, demand: Demand, journal: Journal, *, refresh_due: bool
-    ) -> Credential:
-        """Do what the demand calls for, and return the credential as it then stands.
+    async def renew(self, journal: Journal, errand: Errand) -> None:
+        """Do what the errand calls for; each step reads the vault again and is saved before the next.
 
         A permanent failure is no exception: it stands in the credential.
 
         Args:
-            credential: as just read under the profile's lock.
-            demand: why a renewal was asked for.
-            journal: where each step is saved before the next.
-            refresh_due: the id_token is within the margin of its expiry.
+            journal: the credential, just read, and where it is written.
+            errand: what is wanted.
 
         Raises:
-            IssuerUnavailable, IdTokenInvalid: not for now; what was reached is saved.
-            VaultUnwritable: nothing was sent, because it could not be written down first.
+            IssuerUnavailable, IdTokenInvalid, ConfigurationError: not for now; what was reached is saved.
+            VaultError, SealError: nothing was sent, because it could not be written down first.
             NoRefreshToken: a person asked, and there is nothing to renew with.
         """

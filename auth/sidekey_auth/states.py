@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from .credential import Bearer, Credential, bearer_of
-from .renewal import can_refresh
+from .renewal import can_refresh, exchange_barred, key_may_come
 
 State = Literal["signed_out", "ready", "refreshing", "degraded", "no_platform_key", "reauth_required"]
 
@@ -27,12 +27,16 @@ class Runtime:
     Attributes:
         renewing: a renewal is under way.
         trouble: why the last renewal failed for the time being, for people.
-        unsaved: rotated tokens live in memory only, because the vault could not be written.
+        unsaved: what a renewal brought is not in the vault, because that could not be written.
+        aside: where it is kept until then; None where only this process has it.
+        tries_refused: the key that upstream refused is tried again, since nothing replaces it.
     """
 
     renewing: bool = False
     trouble: str | None = None
     unsaved: bool = False
+    aside: str | None = None
+    tries_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,18 @@ class Facts:
     runtime: Runtime
     expired: bool
     """The id_token has expired."""
+    carries: Callable[[Bearer], bool] | None = None
+    """Tells whether a bearer may go to the upstream; any may where it is None."""
+
+    @property
+    def bearer(self) -> Bearer | None:
+        """What would be put on a request, wherever that goes."""
+        return bearer_of(self.credential, refused_too=self.runtime.tries_refused)
+
+    @property
+    def kept_back(self) -> bool:
+        """Whether there is a bearer that may not go to the upstream."""
+        return self.bearer is not None and self.carries is not None and not self.carries(self.bearer)
 
     @property
     def chatgpt(self) -> bool:
@@ -62,22 +78,12 @@ class Facts:
     @property
     def exchange_failed(self) -> bool:
         """Whether the issuer refused to trade the present id_token."""
-        token, failure = self.credential.id_token, self.credential.exchange_failure
-        return token is not None and failure is not None and failure.token == token.fingerprint()
+        return exchange_barred(self.credential)
 
     @property
     def may_come(self) -> bool:
         """Whether a key may come by itself."""
-        if can_refresh(self.credential):
-            return True
-        token = self.credential.id_token
-        if token is None or self.expired or self.exchange_failed:
-            return False
-        untraded = self.credential.key_source != token.fingerprint()
-        once_more = (
-            self.credential.refresh_token is None and self.credential.traded_again != token.fingerprint()
-        )
-        return untraded or once_more
+        return key_may_come(self.credential, expired=self.expired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,14 @@ class Row:
 _LOGIN: Final = "Run `sidekey login`."
 
 TABLE: Final[tuple[Row, ...]] = (
+    Row(
+        "degraded",
+        "upstream_not_allowed",
+        "there is a bearer, and it may not go to the configured upstream",
+        lambda f: f.kept_back,
+        "The key of a sign-in may not go to the configured upstream.",
+        "Name the upstream in the setting allow_upstream.",
+    ),
     Row(
         "ready",
         "ready",
@@ -130,8 +144,16 @@ TABLE: Final[tuple[Row, ...]] = (
     ),
     Row(
         "degraded",
+        "unsaved_aside",
+        "rotated tokens could not be written to the vault, and are kept beside it",
+        lambda f: f.runtime.unsaved and f.runtime.aside is not None,
+        "The refreshed credential could not be saved in the vault; it is kept, sealed, beside it.",
+        "Make room on the disk or mend its permissions: sidekey saves it then.",
+    ),
+    Row(
+        "degraded",
         "unsaved",
-        "rotated tokens could not be written to the vault",
+        "rotated tokens could not be written anywhere",
         lambda f: f.runtime.unsaved,
         "The refreshed credential could not be saved; it is kept in memory and saved as soon as possible.",
         "Make room on the disk or mend its permissions, and do not stop sidekey before.",
@@ -216,24 +238,33 @@ class Standing:
         return self.bearer is not None
 
 
-def standing_of(credential: Credential, runtime: Runtime, *, expired: bool) -> Standing:
+def standing_of(
+    credential: Credential,
+    runtime: Runtime,
+    *,
+    expired: bool,
+    carries: Callable[[Bearer], bool] | None = None,
+) -> Standing:
     """Return how a credential stands.
 
     Args:
         credential: as it is stored, or held in memory.
         runtime: what this process knows.
         expired: whether the id_token has expired.
+        carries: tells whether a bearer may go to the upstream; any may where it is left out.
     """
-    facts = Facts(credential, runtime, expired)
+    facts = Facts(credential, runtime, expired, carries)
     row = next(row for row in TABLE if row.holds(facts))
     code, sentence = _particulars(row, facts)
-    bearer = bearer_of(credential)
+    bearer = None if facts.kept_back else facts.bearer
     fallback = bearer is not None and bearer.origin == "api_key" and facts.chatgpt
     if fallback:
         sentence += " The stored API key is used instead."
+    elif bearer is not None and runtime.tries_refused:
+        sentence += " The API key that was refused is tried again."
     elif bearer is not None and row.state == "reauth_required":
         sentence += " The present API key serves until it is refused."
-    waits = facts.chatgpt and bearer is None and facts.may_come and row.state != "no_platform_key"
+    waits = facts.chatgpt and facts.bearer is None and facts.may_come and row.state != "no_platform_key"
     remedy = row.remedy_with_key if fallback and row.remedy_with_key else row.remedy
     return Standing(row.state, code, sentence, remedy, bearer, fallback, waits)
 

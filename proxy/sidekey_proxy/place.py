@@ -24,11 +24,12 @@ from sidekey_auth.sources.static import StaticSource
 from sidekey_auth.timing import Timing
 from sidekey_auth.vault import VaultDescription
 from sidekey_auth.vaults.file import FileVault
+from sidekey_auth.vaults.home import state_home
 
 from .configuration.config import Configuration, load
 from .configuration.folders import home
 from .configuration.settings import Settings, allowed_origins
-from .status import StatusReport, report, standing_before
+from .status import StatusReport, report
 from .upstream.rules import may_carry, parse_base
 
 if TYPE_CHECKING:
@@ -125,9 +126,16 @@ class Place:
         sources: dict[Mode, Source] = {"api_key": StaticSource()}
         if issuers is not None:
             sources["chatgpt"] = ChatGptSource(
-                issuers.of, self.settings.client_id, self.settings.exchange, timing, clock
+                issuers, self.settings.client_id, self.settings.exchange, timing, clock
             )
-        return Broker(self.vault, sources, profile=self.profile, timing=timing, clock=clock)
+        return Broker(
+            self.vault,
+            sources,
+            profile=self.profile,
+            timing=timing,
+            clock=clock,
+            carries=self.carrier(),
+        )
 
     def carrier(self) -> Callable[[Bearer], bool]:
         """Return what tells whether a bearer may go to the configured upstream."""
@@ -146,7 +154,7 @@ class Place:
             broker: it has read the vault.
             description: of the vault.
         """
-        standing = standing_before(broker.standing(), self.carrier())
+        standing = broker.standing()
         now = SystemClock().wall()
         return report(
             broker.credential,
@@ -185,7 +193,8 @@ def find_place(
         wanted |= _sandbox_flags(running or _running(folder))
     seal = FileSeal(folder / "seal", create=True) if sandbox else seal_source(surroundings)
     configuration = load(surroundings, config_file=config, flags=wanted)
-    return Place(configuration, folder, FileVault(folder, seal), seal, sandbox)
+    aside = (folder / "state" if sandbox else state_home(surroundings)) / "unsaved"
+    return Place(configuration, folder, FileVault(folder, seal, aside=aside), seal, sandbox)
 
 
 def new_client_key() -> Secret:

@@ -65,6 +65,7 @@ async def sign_in_if_nobody_is(place: Place, started: StartedSandbox) -> None:
     A sandbox forgets everything when it ends, so what an earlier one issued counts as nobody.
     """
     sandbox = started.sandbox
+    await place.vault.create()
     async with place.vault.lock(place.profile):
         old = await place.vault.load(place.profile)
         if old.refresh_token is not None and sandbox.knows(old.refresh_token):
@@ -77,10 +78,12 @@ def _signed_in(old: Credential, sandbox: Sandbox) -> Credential:
     tokens = sandbox.sign_in()
     now = SystemClock().wall()
     assert tokens.id_token is not None  # noqa: S101 - a sign-in gives one
+    generation = next_generation(old.generation, now)
     return replace(
         Credential(profile=old.profile, static_key=old.static_key),
         mode="chatgpt",
-        generation=next_generation(old.generation, now),
+        generation=generation,
+        sign_in=generation,
         api_key=sandbox.issue_key(),
         id_token=tokens.id_token,
         access_token=tokens.access_token,

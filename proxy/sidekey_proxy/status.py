@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sidekey_auth.claims import Claims, read_claims
-from sidekey_auth.credential import Bearer, Credential
+from sidekey_auth.credential import Credential
 from sidekey_auth.errors import IdTokenInvalid
 from sidekey_auth.states import Standing
 from sidekey_auth.vault import VaultDescription
@@ -129,25 +128,6 @@ def report(
         sealed_by=vault.sealed_by,
         sandbox=sandbox,
         clear_text_listeners=clear_text,
-    )
-
-
-def standing_before(standing: Standing, carries: Callable[[Bearer], bool]) -> Standing:
-    """Return how a credential stands before an upstream: a bearer that may not go there is none.
-
-    Args:
-        standing: the credential's.
-        carries: tells whether a bearer may go to the upstream.
-    """
-    if standing.bearer is None or carries(standing.bearer):
-        return standing
-    return replace(
-        standing,
-        code="upstream_not_allowed",
-        sentence="The key of a sign-in may not go to the configured upstream.",
-        remedy="Name the upstream in the setting allow_upstream.",
-        bearer=None,
-        transient=False,
     )
 
 

@@ -58,6 +58,7 @@ async def begin(place: Place) -> None:
 
 async def fill(place: Place) -> None:
     vault = place.vault()
+    await vault.create()
     for profile in PROFILES:
         async with vault.lock(profile):
             await vault.save(Credential(profile=profile, generation=1))

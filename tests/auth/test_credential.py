@@ -89,7 +89,7 @@ def test_a_sign_out_leaves_the_static_key_and_a_tombstone() -> None:
         last_refresh=datetime.now(UTC),
     )
     after = signed_out(before, now=1.0)
-    assert after == Credential(mode="api_key", generation=1000, static_key=Secret("s"))
+    assert after == Credential(mode="api_key", generation=1000, sign_in=1000, static_key=Secret("s"))
     assert not after.signed_in
 
 

@@ -14,6 +14,7 @@ from sidekey_auth.renewal import (
     Demand,
     ExchangePolicy,
     Step,
+    Wire,
     answer_lost,
     next_step,
     note_before_sending,
@@ -166,14 +167,14 @@ def test_a_token_refused_at_the_first_try_keeps_the_issuers_code() -> None:
 def test_a_failure_before_anything_was_sent_may_be_repeated_freely() -> None:
     for before in (None, RefreshNote(REFRESH.fingerprint(), 1, 0)):
         sends = before.sends if before else 0
-        after = unanswered(noted(sends + 1), before, REFRESH, spent=False, now=7)
+        after = unanswered(noted(sends + 1), before, REFRESH, wire=Wire.NOT_SENT, now=7)
         assert after.note == before
 
 
 def test_after_a_time_out_the_same_token_is_sent_once_more_then_no_further() -> None:
-    once = unanswered(noted(1), None, REFRESH, spent=True, now=7)
+    once = unanswered(noted(1), None, REFRESH, wire=Wire.UNANSWERED, now=7)
     assert once.note is not None
     assert once.refresh_failure is None
-    twice = unanswered(noted(2), once.note, REFRESH, spent=True, now=9)
+    twice = unanswered(noted(2), once.note, REFRESH, wire=Wire.UNANSWERED, now=9)
     assert twice == answer_lost(noted(2), REFRESH, 9)
     assert twice.refresh_token == REFRESH, "nothing is deleted"

@@ -270,7 +270,7 @@ async def test_a_call_that_was_given_up_leaves_the_keyring_usable_once_it_answer
     with pytest.raises(errors.KeyringTimedOut, match="an earlier question"):
         await seal.read("v")
     Slow.go_on.set()
-    assert seal._waiting is not None
-    await asyncio.to_thread(seal._waiting.join, 10)
+    (given_up,) = seal._given_up
+    await asyncio.to_thread(given_up.join, 10)
     seal._timeout = 10
     assert await seal.read("v") is None

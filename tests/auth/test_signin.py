@@ -301,11 +301,14 @@ async def test_an_id_token_that_is_not_true_is_not_stored(
     assert await rig.stored() == Credential()
 
 
-async def test_without_the_issuers_keys_nothing_is_stored(rig: Rig) -> None:
+async def test_without_the_issuers_keys_the_tokens_are_kept_and_checked_later(rig: Rig) -> None:
     rig.sandbox.faults.put(JwksUnavailable(times=3))
-    with pytest.raises(IssuerUnavailable):
-        await rig.with_browser()
-    assert await rig.stored() == Credential()
+    result = await rig.with_browser()
+    assert isinstance(result.problem, IssuerUnavailable)
+    stored = await rig.stored()
+    assert stored.refresh_token is not None
+    assert (stored.id_token, stored.api_key) == (None, None), "nothing is used that was not checked"
+    assert stored.unverified_id_token is not None
 
 
 async def test_both_ports_busy_opens_no_browser(rig: Rig) -> None:
@@ -337,10 +340,15 @@ class UnwritableVault(MemoryVault):
         await super().save(credential)
 
 
-async def test_a_vault_that_cannot_be_written_is_told_to_browser_and_terminal(rig: Rig) -> None:
+async def test_a_vault_that_cannot_be_written_is_told_to_browser_and_terminal(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rig.vault = UnwritableVault(0)
-    with pytest.raises(VaultUnwritable):
-        await rig.with_browser()
+    monkeypatch.setattr("sidekey_auth.journal.SAVING", 0.1)
+    result = await rig.with_browser()
+    assert result.unsaved is not None
+    assert result.unsaved.aside is None
+    assert "the disk is full" in str(result.unsaved)
     assert "the disk is full" in rig.pages[0][1]
     assert rig.count("key_exchange") == 0, "no key is made that could not be kept"
 

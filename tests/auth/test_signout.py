@@ -55,7 +55,11 @@ async def test_a_sign_out_revokes_and_leaves_the_static_key_and_a_tombstone(
     result = await sign_out(vault, issuers)
     after = await vault.load("default")
     assert (result.was_signed_in, result.had_key, result.revoked, result.left) == (True, True, True, ())
-    assert after == result.credential == Credential(generation=after.generation, static_key=STATIC)
+    assert (
+        after
+        == result.credential
+        == Credential(generation=after.generation, sign_in=after.generation, static_key=STATIC)
+    )
     assert after.generation > before.generation
     assert before.refresh_token is not None
     assert not sandbox.knows(before.refresh_token)

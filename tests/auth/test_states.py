@@ -135,9 +135,11 @@ def test_a_bearer_that_upstream_has_not_refused_is_served_in_every_state() -> No
 
 def test_every_row_of_the_table_can_be_reached() -> None:
     runtimes = (Runtime(), Runtime(renewing=True), Runtime(trouble="x"), Runtime(unsaved=True))
+    runtimes += (Runtime(unsaved=True, aside="/somewhere"),)
+    nowhere = (None, lambda _: False)
     reached = {
-        next(row.when for row in TABLE if row.holds(Facts(credential, runtime, expired=False)))
-        for credential, runtime in itertools.product(every_credential(), runtimes)
+        next(row.when for row in TABLE if row.holds(Facts(credential, runtime, False, carries)))
+        for credential, runtime, carries in itertools.product(every_credential(), runtimes, nowhere)
     }
     assert reached == {row.when for row in TABLE}
 

@@ -14,7 +14,7 @@ import pytest
 
 from canary import Canary
 from sidekey_auth.credential import Credential
-from sidekey_auth.errors import SealError, VaultBusy, VaultExposed, VaultUnreadable, WrongSeal
+from sidekey_auth.errors import SealError, VaultAway, VaultBusy, VaultExposed, VaultUnreadable, WrongSeal
 from sidekey_auth.seal import Seal, new_seal_key
 from sidekey_auth.seals.environment import EnvironmentSeal
 from sidekey_auth.seals.file import FileSeal
@@ -250,7 +250,7 @@ async def test_an_id_that_is_gone_or_damaged_is_not_made_anew(folder: Path, dama
     assert contents(folder) == before
 
 
-async def test_a_document_that_vanishes_and_comes_back_is_a_change_each_time(folder: Path) -> None:
+async def test_a_document_that_vanishes_is_no_sign_out_and_is_seen_when_it_comes_back(folder: Path) -> None:
     vault = FileVault(folder, sealed_by(OLD))
     await store(vault, FULL)
     await vault.load("default")
@@ -259,7 +259,8 @@ async def test_a_document_that_vanishes_and_comes_back_is_a_change_each_time(fol
     data = place.read_bytes()
     place.unlink()
     await asyncio.wait_for(waiting, 2)
-    assert await vault.load("default") == Credential()
+    with pytest.raises(VaultAway):
+        await vault.load("default")
     waiting = asyncio.create_task(vault.changed("default"))
     place.write_bytes(data)
     place.chmod(0o600)
@@ -349,13 +350,19 @@ async def test_a_vault_that_was_moved_back_opens_again(folder: Path) -> None:
     assert await FileVault(folder, kept).load("default") == FULL
 
 
-async def test_a_running_process_goes_on_with_the_new_vault_after_a_reset(folder: Path) -> None:
+async def test_a_running_process_writes_into_no_other_vault_after_a_reset(folder: Path) -> None:
     kept = Kept()
     running = FileVault(folder, kept)
     await store(running, FULL)
     await FileVault(folder, kept).reset()
-    await store(running, replace(FULL, generation=9))
-    assert (await FileVault(folder, kept).load("default")).generation == 9
+    with pytest.raises(VaultAway):
+        await store(running, replace(FULL, generation=9))
+    await store(FileVault(folder, kept), Credential(generation=3))
+    with pytest.raises(VaultAway, match="another vault"):
+        await running.load("default")
+    with pytest.raises(VaultAway):
+        await store(running, replace(FULL, generation=9))
+    assert (await FileVault(folder, kept).load("default")).generation == 3
 
 
 async def test_a_sandbox_keeps_its_seal_in_its_own_folder(folder: Path, canary: Canary) -> None:

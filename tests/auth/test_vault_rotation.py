@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidekey_auth.credential import Credential
-from sidekey_auth.errors import KeyringLocked, SealError, VaultBusy, VaultUnreadable, WrongSeal
+from sidekey_auth.errors import KeyringLocked, NoVault, SealError, VaultBusy, VaultUnreadable, WrongSeal
 from sidekey_auth.seal import Seal, new_seal_key
 from sidekey_auth.seals.environment import EnvironmentSeal
 from sidekey_auth.seals.file import FileSeal
@@ -182,5 +182,9 @@ async def test_a_profile_at_work_is_waited_for(folder: Path) -> None:
 
 async def test_an_empty_vault_can_be_rotated(folder: Path) -> None:
     drawer = Drawer()
+    with pytest.raises(NoVault):
+        await FileVault(folder, drawer).rotate()
+    assert not folder.exists(), "a rotation makes no vault"
+    await FileVault(folder, drawer).create()
     assert (await FileVault(folder, drawer).rotate()).documents == 0
     await FileVault(folder, drawer).check()

@@ -55,6 +55,7 @@ async def rotate(vault: FileVault, times: int) -> None:
 async def main() -> None:
     folder = Path(os.environ["SIDEKEY_HOME"])
     vault = FileVault(folder, FileSeal(folder / "seal.key", create=True))
+    await vault.create()
     match sys.argv[1:]:
         case ["hold"]:
             await hold(vault)

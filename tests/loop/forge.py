@@ -19,7 +19,7 @@ from sidekey_auth.broker import Broker
 from sidekey_auth.clock import SystemClock
 from sidekey_auth.credential import Credential
 from sidekey_auth.errors import SidekeyError
-from sidekey_auth.issuer import Issuer
+from sidekey_auth.issuer import Issuer, Issuers
 from sidekey_auth.issuer_settings import IssuerSettings
 from sidekey_auth.seals.file import FileSeal
 from sidekey_auth.sources.chatgpt import ChatGptSource
@@ -67,26 +67,41 @@ class Points:
         setattr(owner, name, watched)
 
 
+class Watched(Issuers):
+    """Issuers each of whose requests is a point."""
+
+    def __init__(self, settings: IssuerSettings, points: Points) -> None:
+        super().__init__(settings)
+        self._points = points
+
+    async def of(self, credential: Credential) -> Issuer:
+        return self._watched(await super().of(credential))
+
+    def apart(self, credential: Credential) -> Issuer:
+        return self._watched(super().apart(credential))
+
+    def _watched(self, issuer: Issuer) -> Issuer:
+        if "verify" not in vars(issuer):
+            for name in ("refresh", "verify", "exchange_key"):
+                self._points.around_await(issuer, name)
+        return issuer
+
+
 async def refresh(job: dict[str, Any], points: Points) -> dict[str, Any]:
     """Refresh by hand, and tell how the credential stands then."""
     settings = IssuerSettings(issuer=job["issuer"], attempts=1)
     vault = file_vault.FileVault(Path(job["folder"]), FileSeal(Path(job["seal"])))
-    issuer = Issuer(settings)
-    for name in ("refresh", "verify", "exchange_key"):
-        points.around_await(issuer, name)
+    issuers = Watched(settings, points)
     points.around_await(vault, "save")
     for name in ("replace", "fsync"):
         points.around(os, name)
 
-    async def issuer_of(_: Credential) -> Issuer:
-        return issuer
-
     clock = SystemClock()
     timing = Timing(clock, 300)
-    source = ChatGptSource(issuer_of, settings.client_id, "always", timing, clock)
+    source = ChatGptSource(issuers, settings.client_id, "always", timing, clock)
     broker = Broker(vault, {"chatgpt": source}, profile=job["profile"], timing=timing, clock=clock)
     failure = None
-    async with issuer:
+    async with issuers:
         try:
             await broker.refresh()
         except SidekeyError as error:

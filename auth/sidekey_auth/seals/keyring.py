@@ -37,8 +37,9 @@ class KeyringSeal:
 
     def __init__(self, *, timeout: float = PATIENCE) -> None:
         self._timeout = timeout
-        self._turn = asyncio.Lock()
-        self._waiting: threading.Thread | None = None
+        # Taken in the daemon thread: the keyring is asked from several event loops, one after the other.
+        self._turn = threading.Lock()
+        self._given_up: set[threading.Thread] = set()
 
     @property
     def name(self) -> str:
@@ -67,17 +68,17 @@ class KeyringSeal:
             raise KeyringUnavailable("the keyring did not keep what was stored in it")
 
     async def _ask(self, call: Callable[[], Answer], verb: str) -> Answer:
-        async with self._turn:
-            if self._waiting is not None and self._waiting.is_alive():
-                raise KeyringTimedOut("the keyring has not answered an earlier question yet")
-            try:
-                return await self._in_daemon_thread(call)
-            except TimeoutError:
-                raise KeyringTimedOut(f"the keyring did not answer within {self._timeout:g} s") from None
-            except SealError:
-                raise
-            except Exception as error:  # noqa: BLE001 - backends raise whatever their system's libraries do
-                raise _translated(error, verb) from None
+        self._given_up = {thread for thread in self._given_up if thread.is_alive()}
+        if self._given_up:
+            raise KeyringTimedOut("the keyring has not answered an earlier question yet")
+        try:
+            return await self._in_daemon_thread(call)
+        except TimeoutError:
+            raise KeyringTimedOut(f"the keyring did not answer within {self._timeout:g} s") from None
+        except SealError:
+            raise
+        except Exception as error:  # noqa: BLE001 - backends raise whatever their system's libraries do
+            raise _translated(error, verb) from None
 
     async def _in_daemon_thread(self, call: Callable[[], Answer]) -> Answer:
         loop = asyncio.get_running_loop()
@@ -94,7 +95,8 @@ class KeyringSeal:
         def run() -> None:
             result, problem = None, None
             try:
-                result = call()
+                with self._turn:
+                    result = call()
             except Exception as error:  # noqa: BLE001 - it belongs to whoever waits
                 problem = error
             with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
@@ -107,7 +109,8 @@ class KeyringSeal:
                 return await answer
         finally:
             # Cancelled means given up, by the time-out or by whoever waited; then the keyring is still at it.
-            self._waiting = thread if answer.cancelled() else None
+            if answer.cancelled():
+                self._given_up.add(thread)
 
 
 def chosen_keyring() -> KeyringBackend:

@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Protocol
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
 
-import structlog
-
-from sidekey_auth.claims import Claims, read_claims, same_account
+from sidekey_auth.claims import Claims
 from sidekey_auth.clock import Clock
-from sidekey_auth.credential import Credential, Failure, TokenSet, with_tokens
-from sidekey_auth.errors import IdTokenInvalid, IssuerRefused, IssuerUnavailable, NoRefreshToken
-from sidekey_auth.renewal import (
-    ACCOUNT_CHANGED,
-    Demand,
-    ExchangePolicy,
-    Step,
-    answer_lost,
-    next_step,
-    note_before_sending,
-    refused,
-    unanswered,
-)
+from sidekey_auth.credential import Credential
+from sidekey_auth.critical_section import in_critical_section
+from sidekey_auth.errors import IdTokenInvalid, IssuerUnavailable, NoRefreshToken
+from sidekey_auth.journal import Journal
+from sidekey_auth.key_exchange import KeyIssuer, exchange_key
+from sidekey_auth.log import get_logger
+from sidekey_auth.refresh import Outcome, RefreshIssuer, refresh
+from sidekey_auth.renewal import ACCOUNT_CHANGED, Demand, ExchangePolicy, Step, next_step
 from sidekey_auth.secret import Secret
-from sidekey_auth.signed_in import with_key, without_key
-from sidekey_auth.source import Journal
+from sidekey_auth.signed_in import verified, without_invalid
+from sidekey_auth.source import Errand
 from sidekey_auth.timing import Timing
 
-log = structlog.get_logger("sidekey.renewal")
+log = get_logger("sidekey.renewal")
+
+_PATIENCE: Final = 5
+"""How often another process may be faster before a renewal leaves the rest to it."""
 
 
-class TokenIssuer(Protocol):
-    """What a renewal asks of the issuer; see ``issuer.Issuer``."""
-
-    async def refresh(self, refresh_token: Secret, client_id: str) -> TokenSet:
-        """Trade a refresh token for new tokens; sent once, never repeated by itself."""
-
-    async def exchange_key(self, id_token: Secret, client_id: str) -> Secret:
-        """Trade an id_token for an API key."""
+class TokenIssuer(KeyIssuer, Protocol):
+    """What a renewal asks of the issuer besides the refresh; see ``issuer.Issuer``."""
 
     async def verify(self, id_token: Secret, client_id: str) -> Claims:
         """Check an id_token against the issuer's keys and return its claims."""
 
 
-IssuerOf = Callable[[Credential], Awaitable[TokenIssuer]]
-"""Gives the issuer that a credential's tokens came from."""
+class TokenIssuers(Protocol):
+    """Gives the issuer that a credential's tokens came from; see ``issuer.Issuers``."""
+
+    async def of(self, credential: Credential) -> TokenIssuer:
+        """Return one that is shared."""
+
+    def apart(self, credential: Credential) -> RefreshIssuer:
+        """Return one for a refresh, in an event loop of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +50,44 @@ class ChatGptSource:
     """Renews the bearer of a sign-in.
 
     Attributes:
-        issuer_of: gives the issuer of a credential.
+        issuers: give the issuer of a credential.
         client_id: the client of sign-ins whose credential names none.
         policy: when an id_token is traded for a new key.
         timing: how an id_token's life is counted; shared with the broker.
         clock: the time.
     """
 
-    issuer_of: IssuerOf
+    issuers: TokenIssuers
     client_id: str
     policy: ExchangePolicy
     timing: Timing
     clock: Clock
 
-    async def renew(
-        self, credential: Credential, demand: Demand, journal: Journal, *, refresh_due: bool
-    ) -> Credential:
-        """Walk the steps that the demand calls for (see ``source.Source``)."""
-        walk = _Walk(self, journal, await self.issuer_of(credential), credential)
+    async def renew(self, journal: Journal, errand: Errand) -> None:
+        """Walk the steps that the errand calls for (see ``source.Source``)."""
+        walk = _Walk(self, journal, errand)
         done: frozenset[Step] = frozenset()
-        while (step := self._next(walk.credential, demand, done, refresh_due=refresh_due)) is not Step.END:
-            await walk.take(step)
+        overtaken = 0
+        while not errand.stopping() and not errand.met(journal.credential) and overtaken < _PATIENCE:
+            step = self.next(journal.credential, errand.demand, done, refresh_due=errand.refresh_due)
+            if step is Step.END:
+                break
+            if not await walk.take(step, done):
+                overtaken += 1
+                continue
             # What a refresh returns is to be verified, also after an older id_token was.
             done = (done - {Step.VERIFY} if step is Step.REFRESH else done) | {step}
-        if demand is Demand.ASKED and not done and credential.refresh_failure is None:
+        if errand.demand is Demand.ASKED and not done and journal.credential.refresh_failure is None:
             raise NoRefreshToken
-        return walk.credential
 
     def wants(self, credential: Credential, demand: Demand, *, refresh_due: bool) -> bool:
         """Return whether the demand calls for any step."""
-        return self._next(credential, demand, frozenset(), refresh_due=refresh_due) is not Step.END
+        return self.next(credential, demand, frozenset(), refresh_due=refresh_due) is not Step.END
 
-    def _next(
+    def next(
         self, credential: Credential, demand: Demand, done: frozenset[Step], *, refresh_due: bool
     ) -> Step:
+        """Return the next step of a renewal (see ``renewal.next_step``)."""
         expired = self.timing.expired(credential)
         return next_step(
             credential, demand, policy=self.policy, refresh_due=refresh_due, expired=expired, done=done
@@ -99,86 +100,74 @@ class _Walk:
 
     source: ChatGptSource
     journal: Journal
-    issuer: TokenIssuer
-    credential: Credential
+    errand: Errand
 
-    @property
-    def client_id(self) -> str:
-        return self.credential.client_id or self.source.client_id
+    async def take(self, step: Step, done: frozenset[Step]) -> bool:
+        """Take a step, and tell whether it was still to be taken when its turn came."""
 
-    async def take(self, step: Step) -> None:
-        match step:
-            case Step.REFRESH:
-                await self._refresh()
-            case Step.VERIFY:
-                await self._verify()
-            case _:
-                await self._trade()
+        def still(credential: Credential) -> bool:
+            due = self.errand.refresh_due
+            wanted = self.source.next(credential, self.errand.demand, done, refresh_due=due)
+            return wanted is step and not self.errand.met(credential)
 
-    async def _refresh(self) -> None:
-        token, before = self.credential.refresh_token, self.credential.note
-        assert token is not None  # noqa: S101 - can_refresh has looked
-        note = note_before_sending(self.credential, token, self._now())
-        if note is None:
-            await self._keep(answer_lost(self.credential, token, self._now()))
-            return
-        self.credential = replace(self.credential, note=note)
-        await self.journal.note(self.credential)
+        if step is Step.REFRESH:
+            return await self._refresh(still)
         try:
-            tokens = await self.issuer.refresh(token, self.client_id)
-        except IssuerRefused as error:
-            log.warning("refresh refused", code=error.error_code, status=error.status)
-            await self._keep(refused(self.credential, token, error, self._now()))
-            return
-        except IssuerUnavailable as error:
-            spent = error.sent and not error.answered
-            await self._keep(unanswered(self.credential, before, token, spent=spent, now=self._now()))
-            raise
-        await self._keep(with_tokens(self.credential, tokens, self._now()))
-        log.info("refreshed", rotated=tokens.refresh_token is not None, id_token=tokens.id_token is not None)
+            async with asyncio.timeout(self.errand.seconds_left()):
+                return await (self._verify() if step is Step.VERIFY else self._trade(still))
+        except TimeoutError:
+            raise IssuerUnavailable("the renewal took too long", sent=False) from None
 
-    async def _verify(self) -> None:
-        token = self.credential.unverified_id_token
-        assert token is not None  # noqa: S101 - next_step has looked
+    async def _refresh(self, still: Callable[[Credential], bool]) -> bool:
+        journal = self.journal
+        async with journal.vault.claim(journal.profile, "refresh", timeout=self.errand.seconds_left()):
+            await journal.read()
+            await journal.save_unsaved()  # or the note could not be written either
+            token = journal.credential.refresh_token
+            if token is None or self.errand.stopping() or not still(journal.credential):
+                return False
+            issuer, client_id = self.source.issuers.apart(journal.credential), self._client_id()
+            outcome = await in_critical_section(
+                lambda: refresh(journal.vault, issuer, journal.profile, token, client_id, self.source.clock),
+                self._landed,
+            )
+        if outcome.error is not None:
+            raise outcome.error
+        if outcome.credential is None:
+            await journal.read()
+        return outcome.credential is not None
+
+    def _landed(self, outcome: Outcome) -> None:
+        if outcome.credential is not None:
+            self.journal.take(outcome.credential, outcome.unsaved, outcome.aside)
+
+    async def _verify(self) -> bool:
+        journal, token = self.journal, self.journal.credential.unverified_id_token
+        if token is None:
+            return False
+        issuer = await self.source.issuers.of(journal.credential)
         try:
-            new = await self.issuer.verify(token, self.client_id)
+            claims = await issuer.verify(token, self._client_id())
         except IdTokenInvalid:
-            await self._keep(replace(self.credential, unverified_id_token=None))
+            await journal.change(lambda stored: without_invalid(stored, token))
             raise
-        old = read_claims(self.credential.id_token) if self.credential.id_token else None
-        if old is not None and not same_account(old, new):
-            await self._keep(self._account_changed())
+        now = self.source.clock.wall()
+        await journal.change(lambda stored: verified(stored, token, claims, now))
+        failure = journal.credential.refresh_failure
+        if failure is not None and failure.code == ACCOUNT_CHANGED:
             log.warning("refresh returned another account")
-            return
-        last = self.credential.last_refresh
-        received = last.timestamp() if last else self._now()
-        await self._keep(
-            replace(self.credential, id_token=token, unverified_id_token=None, received_at=received)
+        return True
+
+    async def _trade(self, still: Callable[[Credential], bool]) -> bool:
+        journal = self.journal
+        return await exchange_key(
+            journal,
+            await self.source.issuers.of(journal.credential),
+            self._client_id(),
+            self.source.clock,
+            wanted=still,
+            timeout=self.errand.seconds_left(),
         )
 
-    def _account_changed(self) -> Credential:
-        token = self.credential.refresh_token
-        message = "the refresh returned another account's id_token, which is not used"
-        failure = Failure(token.fingerprint(), ACCOUNT_CHANGED, message, self._now()) if token else None
-        return replace(self.credential, unverified_id_token=None, refresh_failure=failure)
-
-    async def _trade(self) -> None:
-        token = self.credential.id_token
-        assert token is not None  # noqa: S101 - can_trade has looked
-        again = self.credential.key_source == token.fingerprint()
-        try:
-            key = await self.issuer.exchange_key(token, self.client_id)
-        except IssuerRefused as error:
-            log.warning("key exchange refused", code=error.error_code, status=error.status)
-            await self._keep(without_key(self.credential, error, self._now()))
-            return
-        traded = with_key(self.credential, key)
-        await self._keep(replace(traded, traded_again=token.fingerprint() if again else traded.traded_again))
-        log.info("key exchanged", generation=self.credential.generation)
-
-    async def _keep(self, credential: Credential) -> None:
-        self.credential = credential
-        await self.journal.keep(credential)
-
-    def _now(self) -> float:
-        return self.source.clock.wall()
+    def _client_id(self) -> str:
+        return self.journal.credential.client_id or self.source.client_id

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sidekey_auth.credential import Credential
+from sidekey_auth.journal import Journal
 from sidekey_auth.renewal import Demand
-from sidekey_auth.source import Journal
+from sidekey_auth.source import Errand
 
 
 class StaticSource:
@@ -20,13 +21,5 @@ class StaticSource:
         """Return False: a stored key is never renewed."""
         return False
 
-    async def renew(
-        self,
-        credential: Credential,
-        demand: Demand,  # noqa: ARG002 - the interface's
-        journal: Journal,  # noqa: ARG002 - the interface's
-        *,
-        refresh_due: bool,  # noqa: ARG002 - the interface's
-    ) -> Credential:
-        """Return the credential unchanged."""
-        return credential
+    async def renew(self, journal: Journal, errand: Errand) -> None:
+        """Do nothing."""

@@ -22,7 +22,7 @@ from sidekey_auth.seal import Seal
 FORMAT: Final = 1
 _NEWER: Final = "It was written by a newer sidekey: update this one."
 
-Kind = Literal["credential", "client-key", "seal-check"]
+Kind = Literal["credential", "client-key", "seal-check", "unsaved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Address:
     def __str__(self) -> str:
         if self.kind == "credential":
             return f"the credential of profile {self.profile}"
+        if self.kind == "unsaved":
+            return f"what could not be saved for profile {self.profile}"
         return "the local client key" if self.kind == "client-key" else "the vault"
 
 
@@ -51,6 +53,11 @@ SEAL_CHECK: Final = Address("seal-check")
 def credential_of(profile: str) -> Address:
     """Return the address of a profile's credential."""
     return Address("credential", profile)
+
+
+def unsaved_of(profile: str) -> Address:
+    """Return the address of what could not be saved for a profile; such a document lies outside the vault."""
+    return Address("unsaved", profile)
 
 
 def close_document(vault: str, address: Address, content: Mapping[str, Any], seal: Seal) -> bytes:

@@ -6,23 +6,26 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from sidekey_auth.aside import load_with_aside
 from sidekey_auth.credential import Credential, checked_profile, from_document, to_document
-from sidekey_auth.errors import SealError, VaultError, VaultUnreadable
+from sidekey_auth.errors import SealError, VaultError, VaultUnreadable, VaultUnwritable
+from sidekey_auth.merge import Unsaved, from_plain, to_plain
 from sidekey_auth.seal import Seal, SealSource, new_seal_key
 from sidekey_auth.seals import seal_source
 from sidekey_auth.secret import Secret
-from sidekey_auth.vault import VaultDescription
+from sidekey_auth.vault import PATIENCE, Claim, VaultDescription
 
+from .aside_folder import AsideFolder
 from .document import CLIENT_KEY, credential_of
 from .folder import VaultFolder
-from .home import home
+from .home import home, state_home
 from .rotation import Rotation, rotated
-from .sealed import PATIENCE, SealedFolder
+from .sealed import SealedFolder
 from .unbroken import unbroken
 
 LOOK_EVERY: Final = 0.25
@@ -40,7 +43,7 @@ def open_vault(environ: Mapping[str, str]) -> FileVault:
     Raises:
         ConfigurationError, SealError: the environment makes no sense.
     """
-    return FileVault(home(environ), seal_source(environ))
+    return FileVault(home(environ), seal_source(environ), aside=state_home(environ) / "unsaved")
 
 
 class FileVault:
@@ -49,19 +52,30 @@ class FileVault:
     Args:
         folder: where it is, or will be; made (0700) when something is first stored.
         seal: where its seal comes from.
+        aside: where records of what could not be saved go; nowhere if left out.
         patience: seconds to wait for the locks that no caller names a time for.
     """
 
-    def __init__(self, folder: Path, seal: SealSource, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, folder: Path, seal: SealSource, *, aside: Path | None = None, patience: float = PATIENCE
+    ) -> None:
         self._folder = VaultFolder(Path(os.path.abspath(folder)))  # noqa: PTH100 - links stay as they are
         self._sealed = SealedFolder(self._folder, seal, patience=patience)
         self._source = seal
+        self._aside = AsideFolder(aside) if aside is not None else None
         self._loaded: dict[str, bytes] = {}
+
+    async def create(self) -> None:
+        """Make the folder, the vault's id and, where sidekey keeps it, the seal, if there is no vault."""
+        await self._sealed.identity()  # first of all: a vault that has gone is not made anew
+        await self._sealed.establish()
+        # The seal is in memory from here on, so that a record can be put aside whatever happens to the vault.
+        await self._sealed.seal()
 
     # --- credentials ----------------------------------------------------------------------------------
 
     async def load(self, profile: str) -> Credential:
-        """Return what is stored, or an empty credential where nothing is; it makes nothing."""
+        """Return what is stored, or an empty credential where nothing ever was; it makes nothing."""
         address = credential_of(checked_profile(profile))
         # Before the reading: what changes between the two is seen as a change, once too often at worst.
         self._loaded[profile] = await asyncio.to_thread(self._glance, profile)
@@ -76,8 +90,16 @@ class FileVault:
     async def lock(self, profile: str, *, timeout: float = PATIENCE) -> AsyncIterator[None]:
         """Hold the profile's lock across all processes."""
         checked_profile(profile)
-        await unbroken(self._folder.make)
+        await self._sealed.present()
         async with self._sealed.held(profile, f"the profile {profile}", timeout=timeout):
+            yield
+
+    @asynccontextmanager
+    async def claim(self, profile: str, what: Claim, *, timeout: float = PATIENCE) -> AsyncIterator[None]:
+        """Be the only one, across all processes, that does this for the profile."""
+        checked_profile(profile)
+        await self._sealed.present()
+        async with self._sealed.claim(profile, what, timeout=timeout):
             yield
 
     async def changed(self, profile: str) -> None:
@@ -95,6 +117,34 @@ class FileVault:
         """Return the names of all stored profiles, sorted."""
         return await asyncio.to_thread(self._folder.profiles)
 
+    # --- what could not be saved ----------------------------------------------------------------------
+
+    async def put_aside(self, unsaved: Unsaved) -> str:
+        """Keep a record that the vault cannot take in another folder, sealed with the vault's own seal."""
+        known = self._sealed.remembered()  # from memory: the vault's folder may be what is away
+        if self._aside is None or known is None:
+            raise VaultUnwritable("there is no other place for what cannot be saved")
+        vault, seal = known
+        profile = unsaved.result.profile
+        return str(await unbroken(self._aside.write, vault, profile, to_plain(unsaved), seal))
+
+    async def put_aside_before(self, profile: str) -> tuple[Unsaved, ...]:
+        """Return the records that processes have put aside for a profile of this vault, oldest first."""
+        vault = await self._sealed.identity()
+        if self._aside is None or vault is None:
+            return ()
+        if not await asyncio.to_thread(self._aside.present, vault, profile):
+            return ()
+        vault, seal = await self._sealed.seal()
+        contents = await asyncio.to_thread(self._aside.read, vault, profile, seal)
+        records = [from_plain(profile, content) for content in contents]
+        return tuple(sorted(records, key=lambda record: (record.result.sign_in, record.result.refreshes)))
+
+    async def forget_aside(self, profile: str) -> None:
+        """Delete the records that were last returned, and this object's own."""
+        if self._aside is not None:
+            await unbroken(self._aside.forget, profile)
+
     # --- the local client key -------------------------------------------------------------------------
 
     async def load_client_key(self) -> Secret | None:
@@ -109,7 +159,7 @@ class FileVault:
 
     async def save_client_key(self, key: Secret) -> Secret:
         """Store the local client key unless there is one, and return the one that is stored."""
-        await unbroken(self._folder.make)
+        await self.create()
         async with self._sealed.client_key_lock():
             stored = await self.load_client_key()
             if stored is None:
@@ -129,9 +179,11 @@ class FileVault:
             VaultUnreadable, WrongSeal: a document does not open; nothing was overwritten.
             SealError: the seal cannot be had.
         """
+        await asyncio.to_thread(self._folder.look)
+        await self._sealed.identity()
         await unbroken(self._folder.make)
         await unbroken(self._folder.check_writable)
-        await self._sealed.establish()
+        await self.create()
         for address in await asyncio.to_thread(self._folder.documents):
             await self._sealed.read(address)
 
@@ -160,20 +212,25 @@ class FileVault:
             What was done, and what is left to do.
 
         Raises:
+            NoVault: there is no vault.
             SealError: a person keeps the seal and has not put a new key before the old one.
             VaultError: something cannot be opened or written; running it again goes on.
         """
-        await unbroken(self._folder.make)
+        await self._sealed.present()
         async with self._sealed.rotation_lock():
             await self.check()
             vault, seal = await self._sealed.seal(fresh=True)
             if len(seal.keys) == 1:
                 await self._prepend_key(vault, seal)
-            count = await self._sealed.seal_anew()
-            if self._source.keeps:
-                _, both = await self._sealed.seal()
-                await self._source.store(vault, Seal(both.keys[:1]))
-                self._sealed.forget()
+            async with self._sealed.everything_held():
+                # What was put aside is sealed with the old seal: it is taken up, or nobody could open it.
+                for profile in await asyncio.to_thread(self._folder.locked_profiles):
+                    await load_with_aside(self, profile)
+                count = await self._sealed.seal_anew()
+                if self._source.keeps:
+                    _, both = await self._sealed.seal()
+                    await self._source.store(vault, Seal(both.keys[:1]))
+                    self._sealed.forget()
             return rotated(count, self._source)
 
     async def _prepend_key(self, vault: str, seal: Seal) -> None:
@@ -197,13 +254,10 @@ class FileVault:
             VaultUnwritable: something could not be moved; running it again goes on.
             VaultBusy: another process is at work on it.
         """
+        if not await asyncio.to_thread(os.path.lexists, self._folder.path):
+            return None
         await unbroken(self._folder.make)
-        async with AsyncExitStack() as locks:
-            await locks.enter_async_context(self._sealed.rotation_lock())
-            for profile in self._folder.locked_profiles():
-                await locks.enter_async_context(self._sealed.held(profile, f"the profile {profile}"))
-            await locks.enter_async_context(self._sealed.client_key_lock())
-            await locks.enter_async_context(self._sealed.vault_lock())
+        async with self._sealed.rotation_lock(), self._sealed.everything_held():
             self._sealed.forget()
             return await unbroken(self._folder.move_aside, datetime.now(UTC))
 

@@ -2,24 +2,27 @@
 
 The seal is read once and kept, since a save must not depend on the keyring. Another process may rotate it
 at any time; whoever finds that a document does not open reads the seal again before believing it.
+
+Absence is not information: who has read a vault holds on to its id, and to which documents were there. A
+folder that is missing, emptied or another vault's is an error then, and is never written into.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeVar
 
-from sidekey_auth.errors import VaultUnreadable, WrongSeal
+from sidekey_auth.errors import NoVault, VaultAway, VaultUnreadable, WrongSeal
 from sidekey_auth.seal import Seal, SealSource, new_seal_key
+from sidekey_auth.vault import PATIENCE
 
-from .document import CLIENT_KEY, SEAL_CHECK, Address, credential_of
+from .document import SEAL_CHECK, Address
 from .folder import VaultFolder
 from .locks import held
 from .unbroken import unbroken
 
-PATIENCE: Final = 60.0
 _READINGS_OF_THE_SEAL: Final = 4
 
 Result = TypeVar("Result")
@@ -28,8 +31,8 @@ Result = TypeVar("Result")
 class SealedFolder:
     """The documents of one vault, opened and closed.
 
-    Locks are taken in this order: the rotation's, a profile's (several by name), the client key's, the
-    vault's own. Nobody waits for one while holding a later one.
+    Locks are taken in this order: the rotation's, a claim, a profile's (several by name), the client key's,
+    the vault's own. Nobody waits for one while holding a later one.
 
     Args:
         folder: where they are.
@@ -42,6 +45,8 @@ class SealedFolder:
         self.source = source
         self._patience = patience
         self._known: tuple[str, Seal] | None = None
+        self._vault: str | None = None
+        self._seen: set[Address] = set()
 
     def held(
         self, name: str, what: str, *, timeout: float | None = None
@@ -66,9 +71,50 @@ class SealedFolder:
         """Hold the lock of the vault's id and the check of its seal."""
         return self.held("_vault", "the vault")
 
+    def claim(
+        self, profile: str, what: str, *, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold a claim: a lock beside the profile's own."""
+        return self.held(f"_{what}-{profile}", f"the {what} of profile {profile}", timeout=timeout)
+
     def forget(self) -> None:
         """Forget the seal: it is read again when it is needed."""
         self._known = None
+
+    # --- which vault ----------------------------------------------------------------------------------
+
+    async def identity(self) -> str | None:
+        """Return the vault's id, or None where there is no vault and none was ever read.
+
+        Raises:
+            VaultAway: it is not the vault that was read before.
+            VaultUnreadable, VaultExposed: it cannot be read.
+        """
+        found = await asyncio.to_thread(self.folder.identity)
+        if self._vault is None:
+            self._vault = found
+        elif found is None:
+            raise VaultAway(f"the vault that was in {self.folder.path} is not there now")
+        elif found != self._vault:
+            raise VaultAway(f"there is another vault in {self.folder.path} than the one that was read")
+        return found
+
+    async def present(self) -> str:
+        """Return the vault's id, and see that its folders are there.
+
+        Raises:
+            NoVault: there is none.
+            VaultAway, VaultError: as for ``identity``.
+        """
+        vault = await self.identity()
+        if vault is None:
+            raise NoVault(f"there is no vault in {self.folder.path} yet")
+        await unbroken(self.folder.make)
+        return vault
+
+    def remembered(self) -> tuple[str, Seal] | None:
+        """Return the id and the seal of the vault that was read, from memory alone; None before that."""
+        return self._known
 
     # --- documents ------------------------------------------------------------------------------------
 
@@ -79,14 +125,21 @@ class SealedFolder:
             VaultUnreadable, WrongSeal, VaultExposed: it is there and cannot be read.
             SealError: the seal cannot be had.
         """
+        await self.identity()
         if await asyncio.to_thread(self.folder.raw, address) is None:
+            if address in self._seen:
+                raise VaultAway(f"{address} was in {self.folder.path}, and is not there now")
             return None
-        return await self._with_seal(lambda vault, seal: self.folder.read(vault, address, seal))
+        content = await self._with_seal(lambda vault, seal: self.folder.read(vault, address, seal))
+        if content is not None:
+            self._seen.add(address)
+        return content
 
     async def write(self, address: Address, content: dict[str, Any]) -> None:
         """Write a document; the caller holds its lock.
 
         Raises:
+            NoVault, VaultAway: there is no vault, or not the one that was read; a write makes none.
             VaultError, SealError: nothing was written.
         """
 
@@ -96,8 +149,8 @@ class SealedFolder:
                 raise VaultUnreadable(f"{self.folder.place(SEAL_CHECK)} is gone")
             self.folder.write(vault, address, content, seal)
 
-        await self.establish()
         await self._with_seal(write)
+        self._seen.add(address)
 
     async def _with_seal(self, work: Callable[[str, Seal], Result]) -> Result:
         tried: Seal | None = None
@@ -123,9 +176,9 @@ class SealedFolder:
             WrongSeal: the seal is not in its source.
             SealError: it cannot be had.
         """
-        vault = await asyncio.to_thread(self.folder.identity)
+        vault = await self.identity()
         if vault is None:
-            raise VaultUnreadable(f"there is no vault in {self.folder.path}")
+            raise NoVault(f"there is no vault in {self.folder.path} yet")
         if fresh or self._known is None or self._known[0] != vault:
             seal = await self.source.read(vault)
             if seal is None:
@@ -142,8 +195,10 @@ class SealedFolder:
         """Make what is missing of a vault: its folder, its id, its seal and the check of that.
 
         Raises:
+            VaultAway: another vault was read before.
             VaultError, SealError: it cannot be made, or does not fit the documents that are there.
         """
+        await self.identity()
         if await asyncio.to_thread(self.folder.raw, SEAL_CHECK) is not None:
             return
         await unbroken(self.folder.make)
@@ -164,12 +219,31 @@ class SealedFolder:
             self.folder.read(vault, address, seal)
         self.folder.write(vault, SEAL_CHECK, {}, seal)
 
+    @asynccontextmanager
+    async def everything_held(self) -> AsyncIterator[None]:
+        """Hold the locks of all documents: nobody is between a note and its answer, and nobody writes.
+
+        Raises:
+            VaultBusy, VaultUnwritable: one of them cannot be had.
+        """
+        async with AsyncExitStack() as locks:
+            held: set[str] = set()
+            while missing := [
+                name for name in await asyncio.to_thread(self.folder.locked_profiles) if name not in held
+            ]:
+                for profile in missing:
+                    await locks.enter_async_context(self.held(profile, f"the profile {profile}"))
+                    held.add(profile)
+            await locks.enter_async_context(self.client_key_lock())
+            await locks.enter_async_context(self.vault_lock())
+            yield
+
     async def seal_anew(self) -> int:
         """Seal everything with the first key of the seal as it stands in its source now.
 
-        Other processes go on meanwhile: the check is sealed anew first, and from then on nobody who has
-        only the old seal writes anything (see ``write``); whoever was about to holds a lock that is
-        waited for here.
+        The caller holds everything, or a process that has only the old seal could not save the answer to a
+        refresh that it has sent. The check goes first: afterwards such a process can write no note, and so
+        sends nothing.
 
         Returns:
             How many documents there are, the check not counted.
@@ -178,14 +252,12 @@ class SealedFolder:
             VaultError, SealError: it stopped there; what was done stays readable.
         """
         self.forget()
-        async with self.vault_lock():
-            await self._with_seal(self._write_check)
+        await self._with_seal(self._write_check)
         count = 0
-        for profile in await asyncio.to_thread(self.folder.locked_profiles):
-            async with self.held(profile, f"the profile {profile}"):
-                count += await self._reseal(credential_of(profile))
-        async with self.client_key_lock():
-            return count + await self._reseal(CLIENT_KEY)
+        for address in await asyncio.to_thread(self.folder.documents):
+            if address != SEAL_CHECK:
+                count += await self._reseal(address)
+        return count
 
     async def _reseal(self, address: Address) -> int:
         def reseal(vault: str, seal: Seal) -> int:

@@ -13,7 +13,13 @@ import typer
 from sidekey_auth.credential import Credential, Mode, next_generation
 from sidekey_auth.credits import redeem_credits
 from sidekey_auth.device import DeviceInvitation
-from sidekey_auth.errors import ConfigurationError, NoPlatformKey, NoRefreshToken, SidekeyError
+from sidekey_auth.errors import (
+    ConfigurationError,
+    CredentialUnsaved,
+    NoPlatformKey,
+    NoRefreshToken,
+    SidekeyError,
+)
 from sidekey_auth.signin import BrowserInvitation, PasteInvitation, SignedIn, SignIn
 from sidekey_auth.signout import SignedOut, sign_out
 from sidekey_proxy.place import Place, find_place
@@ -144,6 +150,12 @@ def told_of_sign_in(signed_in: SignedIn, notes: tuple[str, ...] = ()) -> Report:
         NoPlatformKey, IssuerError: signed in, but without a key; what to do is in its remedy.
     """
     who = signed_in.claims.email or signed_in.claims.account_id or "your account"
+    if signed_in.unsaved is not None:
+        raise CredentialUnsaved(
+            f"signed in as {who}, but {signed_in.unsaved}",
+            aside=signed_in.unsaved.aside,
+            remedy=signed_in.unsaved.remedy,
+        )
     if isinstance(signed_in.problem, NoPlatformKey):
         raise NoPlatformKey(
             f"signed in as {who}, but without an API key: {signed_in.problem}",
@@ -223,7 +235,7 @@ async def refresh_now(place: Place) -> Report:
     """
     async with place.issuers() as issuers:
         broker = place.broker(issuers)
-        await broker.read_again()
+        await broker.take_up()
         before = broker.credential
         if not before.signed_in:
             raise NoRefreshToken

@@ -10,7 +10,6 @@ from typing import Any, Final
 import structlog
 
 from sidekey_auth.broker import Broker
-from sidekey_auth.credential import Bearer
 from sidekey_auth.errors import ConfigurationError
 from sidekey_auth.secret import Secret
 from sidekey_auth.states import Standing
@@ -28,7 +27,7 @@ from sidekey_proxy.listener.endpoint import Bound, bind
 from sidekey_proxy.listener.plan import Change, Place, Role, Wanted
 from sidekey_proxy.listener.tls import ServerTls
 from sidekey_proxy.message.exchange import Exchange
-from sidekey_proxy.status import StatusReport, standing_before
+from sidekey_proxy.status import StatusReport
 from sidekey_proxy.upstream.rules import loop_problem, parse_base
 
 log = structlog.get_logger("sidekey.server")
@@ -76,7 +75,6 @@ class Arrangement:
         client_key: what clients must show, or None where nothing is asked for.
         admin_key: what `/status` asks for, in any case.
         status: gives the report for `/status`.
-        carries: tells whether a bearer may go to the upstream.
         tls: what https:// listeners show, or None where there is none.
         nobodys_choice: the roles whose addresses are the defaults.
     """
@@ -86,7 +84,6 @@ class Arrangement:
     client_key: Secret | None
     admin_key: Secret
     status: Callable[[], StatusReport]
-    carries: Callable[[Bearer], bool] = lambda _: True
     tls: ServerTls | None = None
     nobodys_choice: frozenset[Role] = frozenset()
 
@@ -308,7 +305,7 @@ class Server:
     # --- telling --------------------------------------------------------------------------------------
 
     def _standing(self) -> Standing:
-        return standing_before(self._broker.standing(), self._arrangement.carries)
+        return self._broker.standing()
 
     def _report(self) -> dict[str, Any]:
         now, addresses = self._arrangement, self.addresses

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 
+from sidekey_auth import critical_section
 from sidekey_auth.broker import Broker
 from sidekey_auth.secret import Secret
 from sidekey_auth.vault import VaultDescription
@@ -24,7 +25,6 @@ from sidekey_proxy.logs import Log
 from sidekey_proxy.place import Place
 from sidekey_proxy.record import Recorder, RequestRecord
 from sidekey_proxy.replay.copies import Copies
-from sidekey_proxy.status import standing_before
 from sidekey_proxy.upstream.pool import PooledUpstream, UpstreamSettings
 from sidekey_proxy.upstream.rules import parse_base
 
@@ -118,6 +118,7 @@ class Running:
         self._old_ways = [old for old in (*self._old_ways, self._way) if old.upstream.in_use]
         self._way, self.place = way, place
         self._issuers.change(place.issuer_settings())
+        self.broker.carry(place.carrier())
         self.broker.refresh_before(place.settings.refresh_margin)
 
     async def stop(self) -> None:
@@ -154,7 +155,6 @@ class Running:
             client_key=keys.client,
             admin_key=keys.admin,
             status=lambda: place.report(self.broker, self._vault),
-            carries=place.carrier(),
             tls=server_tls(place.settings),
             nobodys_choice=frozenset(
                 role for role, name in _SETTING_OF.items() if came_from.get(name) == DEFAULT
@@ -207,18 +207,28 @@ async def running(
 async def until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
     """Do the work until it ends, or until the process is asked to end (SIGTERM, or Ctrl-C).
 
-    Then it is cancelled, wherever it is: also in the middle of its start, at a keyring that hangs.
+    Then it is cancelled, wherever it is: also in the middle of its start, at a keyring that hangs. A second
+    Ctrl-C ends the process at once, unless a refresh token is on its way: its answer comes only once.
     """
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def tell(number: int) -> None:
+        if not told.is_set():
+            told.set()
+        elif critical_section.active():
+            log.warning("waiting for the issuer's answer to a refresh: ending now would lose the sign-in")
+        elif number == signal.SIGINT:
+            loop.remove_signal_handler(number)
+            signal.raise_signal(number)
+
     for number in _STOPPING:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
-            loop.add_signal_handler(number, told.set)
+            loop.add_signal_handler(number, tell, number)
     at_work, stop = asyncio.create_task(work), asyncio.create_task(told.wait())
     await asyncio.wait({at_work, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
     if told.is_set():
-        loop.remove_signal_handler(signal.SIGINT)  # a second Ctrl-C ends it at once
         at_work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await at_work
@@ -244,10 +254,10 @@ def _copies(place: Place) -> Copies:
 
 def tell_standing(place: Place, broker: Broker) -> None:
     """Log whether requests will have a bearer."""
-    standing = standing_before(broker.standing(), place.carrier())
+    standing = broker.standing()
     if standing.bearer is not None:
         log.info("ready", state=standing.state, sentence=standing.sentence)
-    elif broker.standing().bearer is not None:
+    elif standing.code == "upstream_not_allowed":
         log.warning(
             "the bearer may not go to this upstream: requests are refused",
             upstream=place.settings.upstream,
