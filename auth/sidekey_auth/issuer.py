@@ -58,6 +58,7 @@ class Issuer:
             request_timeout=settings.request_timeout,
             ca_bundle=settings.ca_bundle,
             user_agent=settings.user_agent,
+            clock=self._clock,
         )
         self._keys = KeySetCache(self.jwks, clock=self._clock, keep=settings.keep_keys)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
@@ -18,6 +17,7 @@ from typing import Any, Final, Self
 import aiohttp
 from yarl import URL
 
+from .clock import Clock, SystemClock
 from .errors import ConfigurationError, IssuerUnavailable
 from .issuer_failures import Answer, seconds_to_wait
 from .proxies import proxy_for
@@ -40,6 +40,7 @@ class Outbound:
         request_timeout: seconds for one request, all of it.
         ca_bundle: a PEM file of certificate authorities to trust instead of the system's.
         user_agent: what requests call themselves.
+        clock: the time; an answer may name a date.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class Outbound:
         request_timeout: float,
         ca_bundle: Path | None = None,
         user_agent: str = "sidekey",
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
         self._connect_timeout = connect_timeout
         self._request_timeout = request_timeout
         self._ca_bundle = ca_bundle
@@ -111,7 +114,7 @@ class Outbound:
                 trace_request_ctx=seen,
             ) as response:
                 body = await _whole_body(response)
-                wish = seconds_to_wait(response.headers.get("Retry-After"), time.time())
+                wish = seconds_to_wait(response.headers.get("Retry-After"), self._clock.wall())
         except _FAILURES as error:
             host = target.host or ""
             reason = _reason(error, host, proxied=proxy is not None)
