@@ -128,17 +128,23 @@ def verify(
 def same_account(old: Claims, new: Claims) -> bool:
     """Return whether two id_tokens are about one person in one account.
 
-    What only one of them says does not count. The user id decides where both have one, else ``sub``.
+    The user id decides where both have one, else ``sub``, which every id_token has and which is one person's
+    with one issuer (OpenID Connect Core sections 2 and 5.7). Where neither can be compared nobody knows who
+    it is, and that is not the same. An issuer or account that only one of them names does not count.
     """
-    if _differ(old.account_id, new.account_id):
+    if _differ(_bare(old.iss), _bare(new.iss)) or _differ(old.account_id, new.account_id):
         return False
     if old.user_id and new.user_id:
         return old.user_id == new.user_id
-    return not _differ(old.sub, new.sub)
+    return bool(old.sub) and old.sub == new.sub
 
 
 def _differ(old: str | None, new: str | None) -> bool:
     return bool(old and new and old != new)
+
+
+def _bare(issuer: str | None) -> str | None:
+    return issuer.rstrip("/") if issuer else None
 
 
 def _checked(token: Secret, keys: Sequence[RSAPublicKey], *, issuer: str, audience: str) -> dict[str, Any]:

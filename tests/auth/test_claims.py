@@ -198,20 +198,27 @@ def test_the_kid_is_read_and_an_odd_one_passed_over() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "same"),
     [
-        (Claims(), Claims(), True),
-        (Claims(account_id="a"), Claims(), True),
-        (Claims(account_id="a"), Claims(account_id="a"), True),
-        (Claims(account_id="a"), Claims(account_id="b"), False),
+        (Claims(), Claims(), False),
+        (Claims(account_id="a"), Claims(), False),
+        (Claims(account_id="a"), Claims(account_id="a"), False),
+        (Claims(account_id="a", sub="s"), Claims(account_id="a", sub="s"), True),
+        (Claims(account_id="a", sub="s"), Claims(sub="s"), True),
+        (Claims(account_id="a", sub="s"), Claims(account_id="b", sub="s"), False),
         (Claims(account_id="a", user_id="u"), Claims(account_id="a", user_id="v"), False),
-        (Claims(account_id="a", user_id="u"), Claims(account_id="a"), True),
+        (Claims(account_id="a", user_id="u"), Claims(account_id="a"), False),
+        (Claims(user_id="u", sub="s"), Claims(sub="s"), True),
+        (Claims(user_id="u"), Claims(sub="s"), False),
         (Claims(user_id="u", sub="s"), Claims(user_id="u", sub="t"), True),
         (Claims(user_id="u", sub="s"), Claims(sub="t"), False),
         (Claims(sub="s"), Claims(sub="s"), True),
         (Claims(sub="s"), Claims(sub="t"), False),
-        (Claims(email="a"), Claims(email="b"), True),
+        (Claims(email="a"), Claims(email="a"), False),
+        (Claims(sub="s", iss="https://one.example"), Claims(sub="s", iss="https://two.example"), False),
+        (Claims(sub="s", iss="https://one.example/"), Claims(sub="s", iss="https://one.example"), True),
+        (Claims(sub="s", iss="https://one.example"), Claims(sub="s"), True),
     ],
 )
-def test_an_account_is_the_same_when_nothing_that_both_say_differs(
+def test_an_account_is_the_same_when_both_name_its_person_and_nothing_that_both_say_differs(
     old: Claims, new: Claims, same: bool
 ) -> None:
     assert same_account(old, new) is same
