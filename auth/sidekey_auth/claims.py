@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +18,8 @@ from .secret import Secret
 AUTH_CLAIMS: Final = "https://api.openai.com/auth"
 PROFILE_CLAIMS: Final = "https://api.openai.com/profile"
 ALGORITHM: Final = "RS256"
+_END_OF_CALENDAR: Final = 253_402_300_800
+"""Unix time of the year 10,000, which no datetime has."""
 _UNCHECKED: Final[dict[str, Any]] = {"verify_signature": False}
 _OWN_TIME: Final[dict[str, Any]] = {
     "require": ["exp", "iss", "aud"],
@@ -30,7 +31,7 @@ _OWN_TIME: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What an id_token says; a claim that is absent or of another type is None.
+    """What an id_token says; a claim that is absent, of another type or no time that a calendar has is None.
 
     Attributes:
         sub, iss: as in the token.
@@ -182,9 +183,9 @@ def _claims(said: Mapping[str, Any]) -> Claims:
         sub=_text(said, "sub"),
         iss=_text(said, "iss"),
         aud=_audience(said.get("aud")),
-        exp=_number(said, "exp"),
-        iat=_number(said, "iat"),
-        nbf=_number(said, "nbf"),
+        exp=_time(said, "exp"),
+        iat=_time(said, "iat"),
+        nbf=_time(said, "nbf"),
         email=_text(said, "email") or _text(profile, "email"),
         account_id=_text(about, "chatgpt_account_id"),
         user_id=_text(about, "chatgpt_user_id"),
@@ -213,7 +214,7 @@ def _truth(said: Mapping[str, Any], name: str) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _number(said: Mapping[str, Any], name: str) -> float | None:
+def _time(said: Mapping[str, Any], name: str) -> float | None:
     value = said.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -221,7 +222,8 @@ def _number(said: Mapping[str, Any], name: str) -> float | None:
         number = float(value)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
+    # Also no infinity, and nothing that is not a number.
+    return number if 0 <= number < _END_OF_CALENDAR else None
 
 
 def _audience(value: Any) -> tuple[str, ...]:

@@ -16,11 +16,12 @@ from typing import Any, Final
 from .claims import Claims, read_claims
 from .errors import IdTokenInvalid, ImportRefused
 from .foreign_text import shown
-from .secret import Secret
+from .secret import LONGEST_TOKEN, Secret, is_token
 
 LARGEST: Final = 1024 * 1024
 AUTH_MODES: Final = ("apikey", "chatgpt", "chatgptAuthTokens")
 OTHER_WAYS: Final = "Name another file with `--file`, or paste its content with `sidekey import codex -`."
+_LONGEST_CLIENT: Final = 256
 _MISSING: Final = "missing OPENAI_API_KEY or tokens.id_token"
 
 
@@ -125,7 +126,7 @@ def parse_auth(text: str, allows: Callable[[str], bool]) -> CodexAuth:
         _secret(tokens, "tokens.refresh_token"),
     )
     named_issuer = _text(provenance, "tokens.oauth_provenance.issuer")
-    named_client = _text(provenance, "tokens.oauth_provenance.client_id")
+    named_client = _client(provenance, "tokens.oauth_provenance.client_id")
     account_id, last_refresh = _text(tokens, "tokens.account_id"), _text(document, "last_refresh")
     if api_key is None and id_token is None:
         raise ImportRefused(_MISSING, remedy="Sign in with `codex login` first, or run `sidekey login`.")
@@ -142,7 +143,7 @@ def parse_auth(text: str, allows: Callable[[str], bool]) -> CodexAuth:
         claims=claims,
         account_id=account_id or (claims.account_id if claims else None),
         issuer=named_issuer or (claims.iss if claims else None),
-        client_id=named_client or (next(iter(claims.aud), None) if claims else None),
+        client_id=named_client or (next(filter(_is_client, claims.aud), None) if claims else None),
         last_refresh=shown(last_refresh, longest=40) if last_refresh else None,
     )
 
@@ -231,6 +232,19 @@ def _secret(parent: Mapping[str, Any], name: str) -> Secret | None:
     value = _text(parent, name)
     if value is None:
         return None
-    if not value.isascii() or not value.isprintable() or " " in value:
+    if len(value) > LONGEST_TOKEN:
+        raise ImportRefused(f"{name} is longer than {LONGEST_TOKEN // 1024} KiB: that is no token")
+    if not is_token(value):
         raise ImportRefused(f"{name} has characters that it cannot have")
     return Secret(value)
+
+
+def _client(parent: Mapping[str, Any], name: str) -> str | None:
+    value = _text(parent, name)
+    if value is not None and not _is_client(value):
+        raise ImportRefused(f"{name} cannot be a client's id")
+    return value
+
+
+def _is_client(value: str) -> bool:
+    return len(value) <= _LONGEST_CLIENT and is_token(value)

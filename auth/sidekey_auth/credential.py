@@ -273,5 +273,5 @@ def _record(name: str, record: type[RefreshNote | Failure], value: dict[str, Any
 def _time(name: str, text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise VaultUnreadable(f"the vault's field {name} is not a time") from None

@@ -24,7 +24,7 @@ from .issuer_failures import (
 )
 from .issuer_settings import PLATFORM
 from .jwks import KeySet
-from .secret import Secret, secret_or_none
+from .secret import Secret, token_or_none
 
 OK: Final = 200
 USUAL_INTERVAL: Final = 5.0
@@ -80,7 +80,8 @@ def tokens_of_code(answer: Answer, sent: Sent = ()) -> TokenSet:
 def tokens_of_refresh(answer: Answer, sent: Sent = ()) -> TokenSet:
     """Return what a refresh brought; each token may be left out.
 
-    One of a wrong type counts as left out, so that a rotated refresh token beside it is not lost.
+    One that cannot be one (of a wrong type, with odd characters, endless) counts as left out, so that a
+    rotated refresh token beside it is not lost.
 
     Raises:
         IssuerRefused, IssuerUnavailable: no.
@@ -102,10 +103,10 @@ def traded_key(answer: Answer, sent: Sent = ()) -> Secret:
             error_code=error_code(document_of(answer), sent),
             status=answer.status,
         )
-    key = text_of(_granted(answer, what, sent), "access_token")
-    if key is None or not key.isascii() or not key.isprintable():
+    key = token_or_none(_granted(answer, what, sent).get("access_token"))
+    if key is None:
         raise unavailable(answer, f"{what}: the issuer's answer holds no key")
-    return Secret(key)
+    return key
 
 
 def _granted(answer: Answer, what: str, sent: Sent) -> Mapping[str, Any]:
@@ -118,9 +119,9 @@ def _granted(answer: Answer, what: str, sent: Sent) -> Mapping[str, Any]:
 
 def _tokens(said: Mapping[str, Any]) -> TokenSet:
     return TokenSet(
-        id_token=secret_or_none(text_of(said, "id_token")),
-        access_token=secret_or_none(text_of(said, "access_token")),
-        refresh_token=secret_or_none(text_of(said, "refresh_token")),
+        id_token=token_or_none(said.get("id_token")),
+        access_token=token_or_none(said.get("access_token")),
+        refresh_token=token_or_none(said.get("refresh_token")),
     )
 
 
@@ -138,10 +139,11 @@ def device_start(answer: Answer) -> DeviceStart:
     if answer.status == _NOT_FOUND:
         raise DeviceCodeUnavailable("the device code is not enabled for this account")
     said = _granted(answer, what, ())
-    identity, code = text_of(said, "device_auth_id"), text_of(said, "user_code") or text_of(said, "usercode")
+    identity = token_or_none(said.get("device_auth_id"))
+    code = text_of(said, "user_code") or text_of(said, "usercode")
     if identity is None or code is None:
         raise unavailable(answer, f"{what}: the issuer's answer lacks it")
-    return DeviceStart(Secret(identity), shown(code, longest=40), _interval(said.get("interval")))
+    return DeviceStart(identity, shown(code, longest=40), _interval(said.get("interval")))
 
 
 def device_grant(answer: Answer, sent: Sent = ()) -> DeviceGrant | None:
@@ -159,10 +161,10 @@ def device_grant(answer: Answer, sent: Sent = ()) -> DeviceGrant | None:
         code = error_code(document_of(answer), sent)
         raise IssuerRefused(f"{what}: {text}", error_code=code, status=answer.status)
     said = _granted(answer, what, sent)
-    code, verifier = text_of(said, "authorization_code"), text_of(said, "code_verifier")
-    if code is None or verifier is None:
+    given, verifier = token_or_none(said.get("authorization_code")), token_or_none(said.get("code_verifier"))
+    if given is None or verifier is None:
         raise unavailable(answer, f"{what}: the issuer's answer lacks the code")
-    return DeviceGrant(Secret(code), Secret(verifier))
+    return DeviceGrant(given, verifier)
 
 
 def _interval(value: Any) -> float:

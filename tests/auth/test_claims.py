@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -79,6 +80,15 @@ def test_the_email_may_stand_in_the_profile() -> None:
         read_claims(token(email=None, **{PROFILE_CLAIMS: {"email": "b@example.com"}})).email
         == "b@example.com"
     )
+
+
+@pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
+@pytest.mark.parametrize("time", [1e20, 253_402_300_800, -1, 10**400])
+def test_a_time_that_no_calendar_has_is_none(name: str, time: float) -> None:
+    """Else whoever shows it to people, such as the status, would break at it."""
+    assert getattr(read_claims(token(**{name: time})), name) is None
+    latest = getattr(read_claims(token(**{name: 253_402_300_799})), name)
+    assert datetime.fromtimestamp(latest, UTC).year == 9999
 
 
 def test_an_expired_token_is_still_read() -> None:

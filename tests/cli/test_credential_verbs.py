@@ -6,7 +6,7 @@ import asyncio
 import json
 
 from house import House
-from sidekey_auth.secret import Secret
+from sidekey_auth.secret import LONGEST_TOKEN, Secret
 from sidekey_proxy.sandbox import RevokeFails, TokenAnswer
 
 from .conftest import Person, files
@@ -46,6 +46,11 @@ async def test_what_is_no_key_is_not_stored_nor_shown(house: House) -> None:
     answer = await house.run("key", "set", stdin=b"not a key at all\n")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("Storing the API key failed: this is not an API key\n")
+    endless = "sk-" + "a" * LONGEST_TOKEN
+    house.canary.add(endless)
+    answer = await house.run("key", "set", stdin=endless.encode())
+    assert (answer.code, answer.out) == (1, "")
+    assert "this is not an API key" in answer.err
     assert (await house.run("key", "set")).code == 130
     assert files(house) == {}
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sidekey_auth.credential import checked_profile
-from sidekey_auth.errors import ConfigurationError, VaultUnreadable
+from sidekey_auth.errors import ConfigurationError, VaultUnreadable, VaultUnwritable
 from sidekey_auth.seal import Seal
 
 from .document import (
@@ -41,6 +41,8 @@ _SEALED: Final = ".sealed"
 _LOCK: Final = ".lock"
 _TRIAL: Final = 16 * 1024
 """Bytes; about what a credential takes."""
+LARGEST_WRITTEN: Final = 2 * 1024 * 1024
+"""Bytes of a sealed document: room for all tokens at their greatest length, whatever their characters."""
 
 
 class VaultFolder:
@@ -123,12 +125,18 @@ class VaultFolder:
 
         Raises:
             WrongSeal, VaultUnreadable: what is there cannot be opened, so nothing was written.
-            VaultUnwritable, VaultExposed: nothing was written.
+            VaultUnwritable, VaultExposed: nothing was written; also where it could not be read again.
         """
         self.read(vault, address, seal)
         place = self.place(address)
+        sealed = close_document(vault, address, content, seal)
+        if len(sealed) > LARGEST_WRITTEN:
+            raise VaultUnwritable(
+                f"{place} would be larger than {LARGEST_WRITTEN} bytes, which no credential is",
+                remedy="Run `sidekey logout`, then `sidekey login`.",
+            )
         sweep(place)
-        write_whole(place, close_document(vault, address, content, seal))
+        write_whole(place, sealed)
 
     def profiles(self) -> tuple[str, ...]:
         """Return the names of the profiles that have a document, sorted.
