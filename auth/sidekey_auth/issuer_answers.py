@@ -29,6 +29,9 @@ from .secret import Secret, token_or_none
 OK: Final = 200
 USUAL_INTERVAL: Final = 5.0
 LONGEST_INTERVAL: Final = 60.0
+SLOW_DOWN: Final = "slow_down"
+_DEVICE_PENDING: Final = "authorization_pending"
+_DEVICE_ENDED: Final = frozenset({"access_denied", "expired_token"})
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _NO_ORGANIZATION: Final = frozenset({400, 401, 403})
@@ -149,17 +152,23 @@ def device_start(answer: Answer) -> DeviceStart:
 def device_grant(answer: Answer, sent: Sent = ()) -> DeviceGrant | None:
     """Return what a poll for the device code brought, or None while the person has not been there.
 
+    OpenAI says so with 403 and 404; the codes of RFC 8628 section 3.5 count at any status.
+
     Raises:
         IssuerRefused: final: refused, expired, unknown.
-        IssuerUnavailable: a server error, or an answer that cannot be read.
+        IssuerUnavailable: a server error, an answer that cannot be read (a captive portal's, too), or
+            ``SLOW_DOWN``: the code lives on.
     """
     what = "the device code was not confirmed"
-    if answer.status in {_FORBIDDEN, _NOT_FOUND}:
+    document = document_of(answer)
+    code = error_code(document, sent)
+    if code == SLOW_DOWN:
+        raise unavailable(answer, f"{what}: {reason(answer, sent)}", code)
+    pending = answer.status in {_FORBIDDEN, _NOT_FOUND} and code not in _DEVICE_ENDED
+    if pending or code == _DEVICE_PENDING:
         return None
-    if answer.status != OK and not is_transient(answer.status):
-        text = reason(answer, sent)
-        code = error_code(document_of(answer), sent)
-        raise IssuerRefused(f"{what}: {text}", error_code=code, status=answer.status)
+    if answer.status != OK and not is_transient(answer.status) and document is not None:
+        raise IssuerRefused(f"{what}: {reason(answer, sent)}", error_code=code, status=answer.status)
     said = _granted(answer, what, sent)
     given, verifier = token_or_none(said.get("authorization_code")), token_or_none(said.get("code_verifier"))
     if given is None or verifier is None:

@@ -181,8 +181,24 @@ def test_a_poll_waits_with_403_and_404_and_ends_with_anything_else() -> None:
     for status in (429, 500, 503):
         with pytest.raises(IssuerUnavailable):
             device_grant(answer(status, b""))
+    for portal in (answer(302, b""), answer(401, b"<html>"), answer(200, b"<html>"), answer(511, b"<html>")):
+        with pytest.raises(IssuerUnavailable):
+            device_grant(portal)
     with pytest.raises(IssuerUnavailable, match="lacks the code"):
         device_grant(answer(200, {"authorization_code": "ac-0123456789"}))
+
+
+@pytest.mark.parametrize("shape", [lambda code: {"error": code}, lambda code: {"error": {"code": code}}])
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_the_codes_of_a_poll_mean_the_same_at_any_status(status: int, shape: Any) -> None:
+    """RFC 8628 section 3.5."""
+    assert device_grant(answer(status, shape("authorization_pending"))) is None
+    with pytest.raises(IssuerUnavailable) as caught:
+        device_grant(answer(status, shape("slow_down")))
+    assert caught.value.error_code == "slow_down"
+    for code in ("access_denied", "expired_token"):
+        with pytest.raises(IssuerRefused):
+            device_grant(answer(status, shape(code)))
 
 
 def test_keys_that_cannot_be_read_are_transient() -> None:
