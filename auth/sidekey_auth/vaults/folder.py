@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 from datetime import datetime
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sidekey_auth.credential import checked_profile
-from sidekey_auth.errors import ConfigurationError, VaultUnreadable, VaultUnwritable
+from sidekey_auth.errors import ConfigurationError, VaultError, VaultUnreadable, VaultUnwritable
 from sidekey_auth.seal import Seal
 
 from .document import (
@@ -164,6 +165,17 @@ class VaultFolder:
             raise unreadable(folder, error) from None
         names = (file.removesuffix(ending) for file in files if file.endswith(ending))
         return tuple(sorted(name for name in names if _is_profile(name)))
+
+    def fingerprint(self) -> bytes:
+        """Return what tells one state of the vault from another: a hash over all its files."""
+        found = hashlib.sha256()
+        for path in (self._identity, *(self.place(address) for address in self.documents())):
+            try:
+                content = hashlib.sha256(read_private(path) or b"").digest()
+            except VaultError as error:
+                content = type(error).__name__.encode()
+            found.update(hashlib.sha256(os.fsencode(path)).digest() + content)
+        return found.digest()
 
     # --- the vault as a whole -------------------------------------------------------------------------
 
