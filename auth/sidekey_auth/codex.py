@@ -38,6 +38,7 @@ class CodexAuth:
         issuer: whom the tokens came from, where the file or its id_token says so; an allowed one.
         client_id: whom they are for: ``oauth_provenance``'s, else the id_token's audience.
         last_refresh: as it stands there.
+        token_id: fingerprint of the file's refresh token, also where that is left out of the import.
     """
 
     auth_mode: str | None = None
@@ -50,6 +51,7 @@ class CodexAuth:
     issuer: str | None = None
     client_id: str | None = None
     last_refresh: str | None = None
+    token_id: str | None = None
 
 
 def auth_path(environ: Mapping[str, str], home: Path) -> Path:
@@ -145,6 +147,7 @@ def parse_auth(text: str, allows: Callable[[str], bool]) -> CodexAuth:
         issuer=named_issuer or (claims.iss if claims else None),
         client_id=named_client or (next(filter(_is_client, claims.aud), None) if claims else None),
         last_refresh=shown(last_refresh, longest=40) if last_refresh else None,
+        token_id=refresh_token.fingerprint() if refresh_token else None,
     )
 
 

@@ -110,6 +110,8 @@ class Credential:
         note: the refresh that is under way, or whose answer was lost.
         refresh_failure: a permanent failure of the refresh token.
         exchange_failure: a permanent failure of the key exchange.
+        imported_token: fingerprint of the refresh token that an import brought, also after a refresh or a
+            sign-out: the same file again is known by it.
     """
 
     profile: str = DEFAULT_PROFILE
@@ -131,6 +133,7 @@ class Credential:
     note: RefreshNote | None = None
     refresh_failure: Failure | None = None
     exchange_failure: Failure | None = None
+    imported_token: str | None = None
 
     @property
     def signed_in(self) -> bool:
@@ -171,6 +174,7 @@ def signed_out(credential: Credential, now: float) -> Credential:
         mode="api_key",
         generation=next_generation(credential.generation, now),
         static_key=credential.static_key,
+        imported_token=credential.imported_token,
     )
 
 
@@ -207,6 +211,7 @@ _PLAIN: Final[Mapping[str, tuple[type, ...]]] = {
     "key_source": (str,),
     "key_refused": (bool,),
     "traded_again": (str,),
+    "imported_token": (str,),
 }
 _RECORDS: Final[Mapping[str, type[RefreshNote | Failure]]] = {
     "note": RefreshNote,
