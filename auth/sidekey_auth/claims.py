@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from .errors import IdTokenInvalid
 from .secret import Secret
+from .unchained import unchained
 
 AUTH_CLAIMS: Final = "https://api.openai.com/auth"
 PROFILE_CLAIMS: Final = "https://api.openai.com/profile"
@@ -66,6 +67,7 @@ class Claims:
     groups: tuple[str, ...] = ()
 
 
+@unchained
 def read_claims(token: Secret) -> Claims:
     """Return what an id_token says, without looking at its signature: for status, never as a proof.
 
@@ -78,6 +80,7 @@ def read_claims(token: Secret) -> Claims:
         raise IdTokenInvalid("the id_token is not a JWT") from None
 
 
+@unchained
 def key_id(token: Secret) -> str | None:
     """Return which of the issuer's keys an id_token claims to be signed with (RFC 7515 section 4.1.4).
 
@@ -94,6 +97,7 @@ def key_id(token: Secret) -> str | None:
     return kid if isinstance(kid, str) else None
 
 
+@unchained
 def verify(
     token: Secret,
     keys: Sequence[RSAPublicKey],

@@ -17,6 +17,7 @@ from .claims import Claims, read_claims
 from .errors import IdTokenInvalid, ImportRefused
 from .foreign_text import shown
 from .secret import LONGEST_TOKEN, Secret, is_token
+from .unchained import unchained
 
 LARGEST: Final = 1024 * 1024
 AUTH_MODES: Final = ("apikey", "chatgpt", "chatgptAuthTokens")
@@ -60,6 +61,7 @@ def auth_path(environ: Mapping[str, str], home: Path) -> Path:
     return (Path(folder) if folder else home / ".codex") / "auth.json"
 
 
+@unchained
 def read_auth_file(path: Path) -> str:
     """Return the text of an auth.json; at most ``LARGEST`` bytes are ever read.
 
@@ -89,6 +91,7 @@ def read_auth_file(path: Path) -> str:
     return decode_auth(data, str(path))
 
 
+@unchained
 def decode_auth(data: bytes, name: str) -> str:
     """Return the text of an auth.json's bytes. Pure.
 
@@ -107,6 +110,7 @@ def decode_auth(data: bytes, name: str) -> str:
         raise ImportRefused(f"{name} is not a text in UTF-8") from None
 
 
+@unchained
 def parse_auth(text: str, allows: Callable[[str], bool]) -> CodexAuth:
     """Return what an auth.json holds. Pure.
 

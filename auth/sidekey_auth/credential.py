@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 from .errors import ConfigurationError, VaultUnreadable
 from .secret import Secret, secret_or_none
+from .unchained import unchained
 
 Mode = Literal["chatgpt", "api_key", "workload"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
@@ -236,6 +237,7 @@ def to_document(credential: Credential) -> dict[str, Any]:
     return document
 
 
+@unchained
 def from_document(profile: str, document: Mapping[str, Any]) -> Credential:
     """Return the credential that a document holds.
 

@@ -25,6 +25,7 @@ from .issuer_failures import (
 from .issuer_settings import PLATFORM
 from .jwks import KeySet
 from .secret import Secret, token_or_none
+from .unchained import unchained
 
 OK: Final = 200
 USUAL_INTERVAL: Final = 5.0
@@ -63,6 +64,7 @@ class DeviceGrant:
 # --- tokens -----------------------------------------------------------------------------------------------
 
 
+@unchained
 def tokens_of_code(answer: Answer, sent: Sent = ()) -> TokenSet:
     """Return what a code was exchanged for: all three tokens are required.
 
@@ -80,6 +82,7 @@ def tokens_of_code(answer: Answer, sent: Sent = ()) -> TokenSet:
     return tokens
 
 
+@unchained
 def tokens_of_refresh(answer: Answer, sent: Sent = ()) -> TokenSet:
     """Return what a refresh brought; each token may be left out.
 
@@ -92,6 +95,7 @@ def tokens_of_refresh(answer: Answer, sent: Sent = ()) -> TokenSet:
     return _tokens(_granted(answer, "the refresh failed", sent))
 
 
+@unchained
 def traded_key(answer: Answer, sent: Sent = ()) -> Secret:
     """Return the API key that an id_token was exchanged for.
 
@@ -131,6 +135,7 @@ def _tokens(said: Mapping[str, Any]) -> TokenSet:
 # --- the device code --------------------------------------------------------------------------------------
 
 
+@unchained
 def device_start(answer: Answer) -> DeviceStart:
     """Return a fresh device code.
 
@@ -149,6 +154,7 @@ def device_start(answer: Answer) -> DeviceStart:
     return DeviceStart(identity, shown(code, longest=40), _interval(said.get("interval")))
 
 
+@unchained
 def device_grant(answer: Answer, sent: Sent = ()) -> DeviceGrant | None:
     """Return what a poll for the device code brought, or None while the person has not been there.
 

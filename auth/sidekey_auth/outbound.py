@@ -22,6 +22,7 @@ from .errors import ConfigurationError, IssuerUnavailable
 from .issuer_failures import Answer, seconds_to_wait
 from .proxies import proxy_for
 from .secret import Secret
+from .unchained import unchained
 
 LARGEST_ANSWER: Final = 1024 * 1024
 
@@ -74,6 +75,7 @@ class Outbound:
         if session is not None:
             await session.close()
 
+    @unchained
     async def request(
         self,
         url: str,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sidekey_auth.errors import SealError
 from sidekey_auth.seal import HOW_TO_MAKE_ONE, Seal, parse_seal
+from sidekey_auth.unchained import unchained
 from sidekey_auth.vaults.durable import sweep, write_whole
 from sidekey_auth.vaults.private import make_private_folder, read_private
 from sidekey_auth.vaults.unbroken import unbroken
@@ -36,6 +37,7 @@ class FileSeal:
         """The file, for people."""
         return f"the file {self._path}"
 
+    @unchained
     async def read(self, vault: str) -> Seal | None:  # noqa: ARG002 - one seal, whatever the vault
         """Return the seal in the file, or None where sidekey is to make it and has not yet.
 
@@ -45,6 +47,7 @@ class FileSeal:
         """
         return await asyncio.to_thread(self._read_own if self.keeps else self._read_given)
 
+    @unchained
     async def store(self, vault: str, seal: Seal) -> None:  # noqa: ARG002 - the same
         """Write the seal, whole or not at all.
 

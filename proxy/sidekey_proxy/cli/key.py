@@ -81,8 +81,7 @@ async def remove_key(place: Place) -> Report:
 
 
 def _checked(key: Secret) -> Secret:
-    value = key.reveal()
-    if len(value) < _SHORTEST or not is_token(value):
+    if len(key.reveal()) < _SHORTEST or not is_token(key.reveal()):
         raise SidekeyError(
             "this is not an API key", remedy="Copy it whole from https://platform.openai.com/api-keys."
         )
