@@ -65,11 +65,13 @@ class RefreshNote:
         token: the refresh token's fingerprint.
         sends: how many times it has been sent without an answer, this one included.
         at: Unix time in seconds.
+        in_doubt: an answer to it left open whether it was spent; that is counted in no send.
     """
 
     token: str
     sends: int
     at: float
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
