@@ -15,6 +15,7 @@ from sidekey_auth.vaults.private import make_private_folder, read_private
 from sidekey_auth.vaults.unbroken import unbroken
 
 _MOST = 64 * 1024
+_FOR_OTHERS = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
 
 
 class FileSeal:
@@ -36,6 +37,27 @@ class FileSeal:
     def name(self) -> str:
         """The file, for people."""
         return f"the file {self._path}"
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._path
+
+    def open_to_others(self) -> int | None:
+        """Return the file's mode where other users can read or change it, else None, also without a file.
+
+        What belongs to another user, as a mounted secret does, may be read through a group: that is how this
+        user gets at it.
+        """
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        if os.name != "posix":
+            return None
+        mode = found.st_mode & 0o777
+        open_ways = _FOR_OTHERS if found.st_uid == os.geteuid() else _FOR_OTHERS & ~stat.S_IRGRP
+        return mode if mode & open_ways else None
 
     @unchained
     async def read(self, vault: str) -> Seal | None:  # noqa: ARG002 - one seal, whatever the vault
