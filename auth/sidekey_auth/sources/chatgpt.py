@@ -18,6 +18,8 @@ from sidekey_auth.renewal import (
     ExchangePolicy,
     Step,
     answer_lost,
+    leaves_open,
+    left_open,
     next_step,
     note_before_sending,
     refused,
@@ -131,6 +133,9 @@ class _Walk:
             await self._keep(refused(self.credential, token, error, self._now()))
             return
         except IssuerUnavailable as error:
+            if leaves_open(error):
+                await self._keep(left_open(self.credential, before, token, now=self._now()))
+                raise
             spent = error.sent and not error.answered
             await self._keep(unanswered(self.credential, before, token, spent=spent, now=self._now()))
             raise
