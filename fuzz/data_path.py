@@ -214,7 +214,9 @@ class DataPath:
         )
         self._pool = PooledUpstream(settings, self._dial)
         self._copies = Copies()
-        self._forward = Forward(_Bearers(), self._pool, _log.request, copies=self._copies)
+        self._forward = Forward(
+            _Bearers(), self._pool, _log.request, may_carry=lambda _: True, copies=self._copies
+        )
         self._listener = Listener(
             self._handle,
             ListenerSettings(

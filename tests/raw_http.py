@@ -243,7 +243,9 @@ class Stack:
         await self._stack.enter_async_context(self.origin.serving())
         where = parse_base(base or f"http://127.0.0.1:{self.origin.port}")
         self.pool = PooledUpstream(UpstreamSettings(base=where, **upstream))
-        self.forward = Forward(self.bearers, self.pool, self.records.put_nowait, **forward)
+        self.forward = Forward(
+            self.bearers, self.pool, self.records.put_nowait, **{"may_carry": lambda _: True, **forward}
+        )
         self.listener = Listener(self._handle, ListenerSettings(**listener))
         self._server = await asyncio.get_running_loop().create_server(self.listener, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]

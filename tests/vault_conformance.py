@@ -34,11 +34,12 @@ FULL = Credential(
     key_source="0123456789abcdef",
     key_refused=True,
     traded_again="fedcba9876543210",
-    note=RefreshNote("0123456789abcdef", 2, 1_790_000_001.5),
+    note=RefreshNote("0123456789abcdef", 2, 1_790_000_001.5, in_doubt=True),
     refresh_failure=Failure("0123456789abcdef", "refresh_token_reused", "reused", 1_790_000_002.5),
     exchange_failure=Failure("fedcba9876543210", "no_platform_key", "no organisation", 1_790_000_003.5),
     sign_in=1_790_000_000_250,
     refreshes=3,
+    imported_token="0011223344556677",
 )
 
 

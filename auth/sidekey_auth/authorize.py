@@ -10,6 +10,7 @@ from .errors import NoAuthorizationCode, SignInRefused, StateMismatch
 from .foreign_text import shown
 from .issuer_settings import AUTHORIZE_PATH, CALLBACK_PATH, IssuerSettings
 from .secret import Secret
+from .unchained import unchained
 
 MOST_FIELDS: Final = 50
 LONGEST_CALLBACK: Final = 64 * 1024
@@ -47,6 +48,7 @@ def authorize_url(settings: IssuerSettings, *, redirect_uri: str, challenge: str
     return f"{settings.url(AUTHORIZE_PATH)}?{urlencode(query, quote_via=quote)}"
 
 
+@unchained
 def parse_callback(callback: str, expected_state: str) -> Secret:
     """Return the authorization code of a callback (RFC 6749 section 4.1.2).
 

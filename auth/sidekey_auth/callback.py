@@ -22,6 +22,7 @@ from .callback_ports import bind_first
 from .errors import NoAuthorizationCode, SignInError, SignInRefused, SignInTimedOut, StateMismatch
 from .issuer_settings import CALLBACK_PATH, CALLBACK_PORTS
 from .secret import Secret
+from .server_log import server_log
 
 PAGE_TIME: Final = 0.5
 """Seconds that a browser has to take its page before the server closes."""
@@ -118,7 +119,9 @@ class CallbackServer:
         self._arrived, self._verdict = loop.create_future(), loop.create_future()
         self._deadline = loop.time() + self._timeout
         self._runner = web.ServerRunner(
-            web.Server(self._answer, access_log=None), shutdown_timeout=PAGE_TIME / 2, handle_signals=False
+            web.Server(self._answer, access_log=None, logger=server_log("callback")),
+            shutdown_timeout=PAGE_TIME / 2,
+            handle_signals=False,
         )
         await self._runner.setup()
         for sock in sockets:
@@ -232,7 +235,11 @@ class CallbackServer:
 
     def _response(self, verdict: _Verdict) -> web.Response:
         response = web.Response(
-            text=verdict.page, status=verdict.status, content_type="text/html", headers=self._pages.headers
+            body=verdict.page.encode("utf-8", "replace"),
+            status=verdict.status,
+            content_type="text/html",
+            charset="utf-8",
+            headers=self._pages.headers,
         )
         if verdict.status == 405:  # noqa: PLR2004 - the one status with a header of its own
             response.headers["Allow"] = "GET"

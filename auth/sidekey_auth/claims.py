@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,10 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from .errors import IdTokenInvalid
 from .secret import Secret
+from .unchained import unchained
 
 AUTH_CLAIMS: Final = "https://api.openai.com/auth"
 PROFILE_CLAIMS: Final = "https://api.openai.com/profile"
 ALGORITHM: Final = "RS256"
+_END_OF_CALENDAR: Final = 253_402_300_800
+"""Unix time of the year 10,000, which no datetime has."""
 _UNCHECKED: Final[dict[str, Any]] = {"verify_signature": False}
 _OWN_TIME: Final[dict[str, Any]] = {
     "require": ["exp", "iss", "aud"],
@@ -30,7 +32,7 @@ _OWN_TIME: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What an id_token says; a claim that is absent or of another type is None.
+    """What an id_token says; a claim that is absent, of another type or no time that a calendar has is None.
 
     Attributes:
         sub, iss: as in the token.
@@ -65,6 +67,7 @@ class Claims:
     groups: tuple[str, ...] = ()
 
 
+@unchained
 def read_claims(token: Secret) -> Claims:
     """Return what an id_token says, without looking at its signature: for status, never as a proof.
 
@@ -77,6 +80,7 @@ def read_claims(token: Secret) -> Claims:
         raise IdTokenInvalid("the id_token is not a JWT") from None
 
 
+@unchained
 def key_id(token: Secret) -> str | None:
     """Return which of the issuer's keys an id_token claims to be signed with (RFC 7515 section 4.1.4).
 
@@ -93,6 +97,7 @@ def key_id(token: Secret) -> str | None:
     return kid if isinstance(kid, str) else None
 
 
+@unchained
 def verify(
     token: Secret,
     keys: Sequence[RSAPublicKey],
@@ -128,17 +133,23 @@ def verify(
 def same_account(old: Claims, new: Claims) -> bool:
     """Return whether two id_tokens are about one person in one account.
 
-    What only one of them says does not count. The user id decides where both have one, else ``sub``.
+    The user id decides where both have one, else ``sub``, which every id_token has and which is one person's
+    with one issuer (OpenID Connect Core sections 2 and 5.7). Where neither can be compared nobody knows who
+    it is, and that is not the same. An issuer or account that only one of them names does not count.
     """
-    if _differ(old.account_id, new.account_id):
+    if _differ(_bare(old.iss), _bare(new.iss)) or _differ(old.account_id, new.account_id):
         return False
     if old.user_id and new.user_id:
         return old.user_id == new.user_id
-    return not _differ(old.sub, new.sub)
+    return bool(old.sub) and old.sub == new.sub
 
 
 def _differ(old: str | None, new: str | None) -> bool:
     return bool(old and new and old != new)
+
+
+def _bare(issuer: str | None) -> str | None:
+    return issuer.rstrip("/") if issuer else None
 
 
 def _checked(token: Secret, keys: Sequence[RSAPublicKey], *, issuer: str, audience: str) -> dict[str, Any]:
@@ -176,9 +187,9 @@ def _claims(said: Mapping[str, Any]) -> Claims:
         sub=_text(said, "sub"),
         iss=_text(said, "iss"),
         aud=_audience(said.get("aud")),
-        exp=_number(said, "exp"),
-        iat=_number(said, "iat"),
-        nbf=_number(said, "nbf"),
+        exp=_time(said, "exp"),
+        iat=_time(said, "iat"),
+        nbf=_time(said, "nbf"),
         email=_text(said, "email") or _text(profile, "email"),
         account_id=_text(about, "chatgpt_account_id"),
         user_id=_text(about, "chatgpt_user_id"),
@@ -207,7 +218,7 @@ def _truth(said: Mapping[str, Any], name: str) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _number(said: Mapping[str, Any], name: str) -> float | None:
+def _time(said: Mapping[str, Any], name: str) -> float | None:
     value = said.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -215,7 +226,8 @@ def _number(said: Mapping[str, Any], name: str) -> float | None:
         number = float(value)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
+    # Also no infinity, and nothing that is not a number.
+    return number if 0 <= number < _END_OF_CALENDAR else None
 
 
 def _audience(value: Any) -> tuple[str, ...]:

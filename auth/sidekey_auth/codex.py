@@ -16,11 +16,13 @@ from typing import Any, Final
 from .claims import Claims, read_claims
 from .errors import IdTokenInvalid, ImportRefused
 from .foreign_text import shown
-from .secret import Secret
+from .secret import LONGEST_TOKEN, Secret, is_token
+from .unchained import unchained
 
 LARGEST: Final = 1024 * 1024
 AUTH_MODES: Final = ("apikey", "chatgpt", "chatgptAuthTokens")
 OTHER_WAYS: Final = "Name another file with `--file`, or paste its content with `sidekey import codex -`."
+_LONGEST_CLIENT: Final = 256
 _MISSING: Final = "missing OPENAI_API_KEY or tokens.id_token"
 
 
@@ -37,6 +39,7 @@ class CodexAuth:
         issuer: whom the tokens came from, where the file or its id_token says so; an allowed one.
         client_id: whom they are for: ``oauth_provenance``'s, else the id_token's audience.
         last_refresh: as it stands there.
+        token_id: fingerprint of the file's refresh token, also where that is left out of the import.
     """
 
     auth_mode: str | None = None
@@ -49,6 +52,7 @@ class CodexAuth:
     issuer: str | None = None
     client_id: str | None = None
     last_refresh: str | None = None
+    token_id: str | None = None
 
 
 def auth_path(environ: Mapping[str, str], home: Path) -> Path:
@@ -57,6 +61,7 @@ def auth_path(environ: Mapping[str, str], home: Path) -> Path:
     return (Path(folder) if folder else home / ".codex") / "auth.json"
 
 
+@unchained
 def read_auth_file(path: Path) -> str:
     """Return the text of an auth.json; at most ``LARGEST`` bytes are ever read.
 
@@ -86,6 +91,7 @@ def read_auth_file(path: Path) -> str:
     return decode_auth(data, str(path))
 
 
+@unchained
 def decode_auth(data: bytes, name: str) -> str:
     """Return the text of an auth.json's bytes. Pure.
 
@@ -104,6 +110,7 @@ def decode_auth(data: bytes, name: str) -> str:
         raise ImportRefused(f"{name} is not a text in UTF-8") from None
 
 
+@unchained
 def parse_auth(text: str, allows: Callable[[str], bool]) -> CodexAuth:
     """Return what an auth.json holds. Pure.
 
@@ -125,7 +132,7 @@ def parse_auth(text: str, allows: Callable[[str], bool]) -> CodexAuth:
         _secret(tokens, "tokens.refresh_token"),
     )
     named_issuer = _text(provenance, "tokens.oauth_provenance.issuer")
-    named_client = _text(provenance, "tokens.oauth_provenance.client_id")
+    named_client = _client(provenance, "tokens.oauth_provenance.client_id")
     account_id, last_refresh = _text(tokens, "tokens.account_id"), _text(document, "last_refresh")
     if api_key is None and id_token is None:
         raise ImportRefused(_MISSING, remedy="Sign in with `codex login` first, or run `sidekey login`.")
@@ -142,8 +149,9 @@ def parse_auth(text: str, allows: Callable[[str], bool]) -> CodexAuth:
         claims=claims,
         account_id=account_id or (claims.account_id if claims else None),
         issuer=named_issuer or (claims.iss if claims else None),
-        client_id=named_client or (next(iter(claims.aud), None) if claims else None),
+        client_id=named_client or (next(filter(_is_client, claims.aud), None) if claims else None),
         last_refresh=shown(last_refresh, longest=40) if last_refresh else None,
+        token_id=refresh_token.fingerprint() if refresh_token else None,
     )
 
 
@@ -231,6 +239,19 @@ def _secret(parent: Mapping[str, Any], name: str) -> Secret | None:
     value = _text(parent, name)
     if value is None:
         return None
-    if not value.isascii() or not value.isprintable() or " " in value:
+    if len(value) > LONGEST_TOKEN:
+        raise ImportRefused(f"{name} is longer than {LONGEST_TOKEN // 1024} KiB: that is no token")
+    if not is_token(value):
         raise ImportRefused(f"{name} has characters that it cannot have")
     return Secret(value)
+
+
+def _client(parent: Mapping[str, Any], name: str) -> str | None:
+    value = _text(parent, name)
+    if value is not None and not _is_client(value):
+        raise ImportRefused(f"{name} cannot be a client's id")
+    return value
+
+
+def _is_client(value: str) -> bool:
+    return len(value) <= _LONGEST_CLIENT and is_token(value)

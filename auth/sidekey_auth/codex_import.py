@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from .aside import load_with_aside
 from .clock import Clock, SystemClock
 from .codex import CodexAuth
-from .credential import DEFAULT_PROFILE, Credential, next_generation
+from .codex_stored import refreshed_since
+from .credential import DEFAULT_PROFILE, Credential, Failure, RefreshNote, next_generation
 from .errors import NoRefreshToken, SidekeyError
 from .issuer import Issuers
 from .journal import Journal
@@ -25,11 +26,13 @@ class Imported:
         needs_refresh: there is no key, and the id_token has expired: a refresh (``Broker.refresh``) is to
             follow at once, which brings both.
         problem: why there is no key, where a refresh is not what is needed.
+        kept: what was stored is the same sign-in, refreshed since, and stays as it was.
     """
 
     credential: Credential
     needs_refresh: bool = False
     problem: SidekeyError | None = None
+    kept: bool = False
 
 
 def imported(before: Credential, auth: CodexAuth, now: float) -> Credential:
@@ -58,7 +61,22 @@ def imported(before: Credential, auth: CodexAuth, now: float) -> Credential:
         received_at=None,
         issuer=auth.issuer,
         client_id=auth.client_id,
+        # What is remembered of this very token holds on: importing it again does not make it unspent.
+        note=before.note if _is_of(before.note, auth) else None,
+        refresh_failure=before.refresh_failure if _is_of(before.refresh_failure, auth) else None,
+        imported_token=auth.refresh_token.fingerprint() if auth.refresh_token else None,
     )
+
+
+def _is_of(record: RefreshNote | Failure | None, auth: CodexAuth) -> bool:
+    return record is not None and auth.refresh_token is not None and record.token == auth.token_id
+
+
+def _with_mode(before: Credential, now: float) -> Credential:
+    """Return what was stored, in the mode that an import leaves."""
+    if before.mode == "chatgpt":
+        return before
+    return replace(before, mode="chatgpt", generation=next_generation(before.generation, now))
 
 
 async def import_codex(
@@ -70,6 +88,8 @@ async def import_codex(
     clock: Clock | None = None,
 ) -> Imported:
     """Store what is present in one write; where the key is missing, exchange the id_token for one at once.
+
+    A file whose sign-in is stored already and was refreshed since changes nothing: its token is spent.
 
     Args:
         vault: where the credential goes.
@@ -85,7 +105,13 @@ async def import_codex(
     time = clock or SystemClock()
     await vault.create()
     async with vault.lock(profile):
-        credential = imported(await load_with_aside(vault, profile), auth, time.wall())
+        before = await load_with_aside(vault, profile)
+        if refreshed_since(before, auth):
+            kept = _with_mode(before, time.wall())
+            if kept != before:
+                await vault.save(kept)
+            return Imported(kept, kept=True)
+        credential = imported(before, auth, time.wall())
         issuer = await issuers.of(credential)
         await vault.save(credential)
     if auth.api_key is not None or auth.id_token is None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from .codex import CodexAuth
+from .codex_stored import cautions
+from .credential import Credential
 from .foreign_text import shown
 
 NOTICE: Final = (
@@ -29,6 +31,7 @@ class Preview:
         expired: whether that has passed.
         issuer, client_id: whom the tokens came from, and for which client.
         notice: what importing does to the Codex CLI; empty where it does nothing.
+        cautions: what it does to the sign-in that is stored, a sentence each.
     """
 
     auth_mode: str | None
@@ -43,14 +46,16 @@ class Preview:
     issuer: str | None
     client_id: str | None
     notice: str
+    cautions: tuple[str, ...] = ()
 
 
-def preview(auth: CodexAuth, now: float) -> Preview:
+def preview(auth: CodexAuth, now: float, stored: Credential | None = None) -> Preview:
     """Return what an import would bring.
 
     Args:
         auth: what was read.
         now: Unix time in seconds.
+        stored: what it would be put over.
     """
     claims = auth.claims
     expires_at = claims.exp if claims else None
@@ -67,6 +72,7 @@ def preview(auth: CodexAuth, now: float) -> Preview:
         issuer=_shown(auth.issuer),
         client_id=_shown(auth.client_id),
         notice=NOTICE if auth.refresh_token else "",
+        cautions=cautions(stored, auth) if stored else (),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 from .errors import ConfigurationError, VaultUnreadable
 from .secret import Secret, secret_or_none
+from .unchained import unchained
 
 Mode = Literal["chatgpt", "api_key", "workload"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
@@ -66,11 +67,13 @@ class RefreshNote:
         token: the refresh token's fingerprint.
         sends: how many times it has been sent without an answer, this one included.
         at: Unix time in seconds.
+        in_doubt: an answer to it left open whether it was spent; that is counted in no send.
     """
 
     token: str
     sends: int
     at: float
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,8 @@ class Credential:
         sign_in: which sign-in the tokens belong to: the generation that a sign-in, an import or a sign-out
             was stored with. It grows; two credentials with the same number have the same origin.
         refreshes: how often the tokens of this sign-in were refreshed. The higher number is the newer token.
+        imported_token: fingerprint of the refresh token that an import brought, also after a refresh or a
+            sign-out: the same file again is known by it.
     """
 
     profile: str = DEFAULT_PROFILE
@@ -138,6 +143,7 @@ class Credential:
     exchange_failure: Failure | None = None
     sign_in: int = 0
     refreshes: int = 0
+    imported_token: str | None = None
 
     @property
     def signed_in(self) -> bool:
@@ -187,6 +193,7 @@ def signed_out(credential: Credential, now: float) -> Credential:
         generation=generation,
         sign_in=generation,
         static_key=credential.static_key,
+        imported_token=credential.imported_token,
     )
 
 
@@ -245,6 +252,7 @@ _PLAIN: Final[Mapping[str, tuple[type, ...]]] = {
     "traded_again": (str,),
     "sign_in": (int,),
     "refreshes": (int,),
+    "imported_token": (str,),
 }
 _RECORDS: Final[Mapping[str, type[RefreshNote | Failure]]] = {
     "note": RefreshNote,
@@ -269,6 +277,7 @@ def to_document(credential: Credential) -> dict[str, Any]:
     return document
 
 
+@unchained
 def from_document(profile: str, document: Mapping[str, Any]) -> Credential:
     """Return the credential that a document holds.
 
@@ -311,5 +320,5 @@ def _record(name: str, record: type[RefreshNote | Failure], value: dict[str, Any
 def _time(name: str, text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise VaultUnreadable(f"the vault's field {name} is not a time") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,18 +35,25 @@ class Redemption:
     problem: str | None = None
 
 
-async def redeem_credits(api_base: str, id_token: Secret, settings: IssuerSettings) -> Redemption:
+async def redeem_credits(
+    api_base: str, id_token: Secret, settings: IssuerSettings, *, may_carry: Callable[[str], bool]
+) -> Redemption:
     """Ask the API for the credits that come with a subscription; the answer is never an exception.
 
     Args:
         api_base: the API's base URL with its ``/v1``; https, or on this machine.
         id_token: of the account that has the subscription.
         settings: time-outs, CA bundle and the like.
+        may_carry: tells whether a token of a sign-in may go to an address; who gets the id_token can have
+            an API key made of it.
     """
     base = URL(api_base)
     if base.scheme != "https" and not is_loopback(base.host or ""):
         return Redemption(problem=f"{_WHAT}: {base.host} would get the id_token in the clear")
     url = str(base).rstrip("/") + REDEEM_PATH
+    if not may_carry(url):
+        why = f"no token of a sign-in may go to {base.host}; name it in the setting allow_upstream"
+        return Redemption(problem=f"{_WHAT}: {why}")
     try:
         async with Outbound(
             connect_timeout=settings.connect_timeout,

@@ -10,13 +10,18 @@ from typing import Final
 from .secret import MASK, Secret
 
 LONGEST: Final = 300
+_NAMED_SECRET: Final = re.compile(
+    r"""(["'](?:[\w-]*(?:token|secret|verifier|password)|api_?key|authorization_code)["']\s*:\s*["'])[^"']*""",
+    re.IGNORECASE,
+)
 _LOOKS_SECRET: Final = re.compile(r"\bsk-[A-Za-z0-9_*-]{8,}|[A-Za-z0-9_\-.~+=]{40,}")
 
 
 def shown(text: str, secrets: Iterable[Secret | None] = (), *, longest: int = LONGEST) -> str:
     """Return a foreign text as it may stand in a message, a log line or a page.
 
-    Given secrets are masked, and so is whatever is as long as one: an issuer may echo a part of a token.
+    Given secrets are masked, and so is whatever is as long as one (an issuer may echo a part of a token),
+    and what JSON calls a token or secret, however short it is.
 
     Args:
         text: as it came.
@@ -27,7 +32,7 @@ def shown(text: str, secrets: Iterable[Secret | None] = (), *, longest: int = LO
         if secret is not None:
             text = text.replace(secret.reveal(), MASK)
     printable = "".join(" " if _is_control(char) else char for char in text)
-    line = _LOOKS_SECRET.sub(MASK, " ".join(printable.split()))
+    line = _LOOKS_SECRET.sub(MASK, _NAMED_SECRET.sub(rf"\1{MASK}", " ".join(printable.split())))
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 

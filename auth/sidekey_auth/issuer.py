@@ -58,6 +58,7 @@ class Issuer:
             request_timeout=settings.request_timeout,
             ca_bundle=settings.ca_bundle,
             user_agent=settings.user_agent,
+            clock=self._clock,
         )
         self._keys = KeySetCache(self.jwks, clock=self._clock, keep=settings.keep_keys)
 
@@ -193,24 +194,21 @@ class Issuer:
         return await self._trying(send)
 
     async def poll_device(self, start: DeviceStart) -> DeviceGrant | None:
-        """Return what the device code turned into, or None while its person has not been there.
+        """Return what the device code turned into, or None while its person has not been there; asked once.
 
         Raises:
-            IssuerRefused, IssuerUnavailable: no, and there is no use in asking again.
+            IssuerRefused: no, and there is no use in asking again.
+            IssuerUnavailable: not this time; the code lives on.
         """
-
-        async def send() -> DeviceGrant | None:
-            answer = await self._outbound.request(
-                self.settings.url(DEVICE_TOKEN_PATH),
-                what="the device code was not confirmed",
-                document={
-                    "device_auth_id": start.device_auth_id,
-                    "user_code": start.user_code,
-                },
-            )
-            return answers.device_grant(answer, (start.device_auth_id,))
-
-        return await self._trying(send)
+        answer = await self._outbound.request(
+            self.settings.url(DEVICE_TOKEN_PATH),
+            what="the device code was not confirmed",
+            document={
+                "device_auth_id": start.device_auth_id,
+                "user_code": start.user_code,
+            },
+        )
+        return answers.device_grant(answer, (start.device_auth_id,))
 
     def device_redirect_uri(self) -> str:
         """Return the redirect_uri that a device code's code is exchanged with."""

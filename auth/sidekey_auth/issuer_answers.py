@@ -24,11 +24,15 @@ from .issuer_failures import (
 )
 from .issuer_settings import PLATFORM
 from .jwks import KeySet
-from .secret import Secret, secret_or_none
+from .secret import Secret, token_or_none
+from .unchained import unchained
 
 OK: Final = 200
 USUAL_INTERVAL: Final = 5.0
 LONGEST_INTERVAL: Final = 60.0
+SLOW_DOWN: Final = "slow_down"
+_DEVICE_PENDING: Final = "authorization_pending"
+_DEVICE_ENDED: Final = frozenset({"access_denied", "expired_token"})
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _NO_ORGANIZATION: Final = frozenset({400, 401, 403})
@@ -60,6 +64,7 @@ class DeviceGrant:
 # --- tokens -----------------------------------------------------------------------------------------------
 
 
+@unchained
 def tokens_of_code(answer: Answer, sent: Sent = ()) -> TokenSet:
     """Return what a code was exchanged for: all three tokens are required.
 
@@ -77,10 +82,12 @@ def tokens_of_code(answer: Answer, sent: Sent = ()) -> TokenSet:
     return tokens
 
 
+@unchained
 def tokens_of_refresh(answer: Answer, sent: Sent = ()) -> TokenSet:
     """Return what a refresh brought; each token may be left out.
 
-    One of a wrong type counts as left out, so that a rotated refresh token beside it is not lost.
+    One that cannot be one (of a wrong type, with odd characters, endless) counts as left out, so that a
+    rotated refresh token beside it is not lost.
 
     Raises:
         IssuerRefused, IssuerUnavailable: no.
@@ -88,6 +95,7 @@ def tokens_of_refresh(answer: Answer, sent: Sent = ()) -> TokenSet:
     return _tokens(_granted(answer, "the refresh failed", sent))
 
 
+@unchained
 def traded_key(answer: Answer, sent: Sent = ()) -> Secret:
     """Return the API key that an id_token was exchanged for.
 
@@ -102,10 +110,10 @@ def traded_key(answer: Answer, sent: Sent = ()) -> Secret:
             error_code=error_code(document_of(answer), sent),
             status=answer.status,
         )
-    key = text_of(_granted(answer, what, sent), "access_token")
-    if key is None or not key.isascii() or not key.isprintable():
+    key = token_or_none(_granted(answer, what, sent).get("access_token"))
+    if key is None:
         raise unavailable(answer, f"{what}: the issuer's answer holds no key")
-    return Secret(key)
+    return key
 
 
 def _granted(answer: Answer, what: str, sent: Sent) -> Mapping[str, Any]:
@@ -118,15 +126,16 @@ def _granted(answer: Answer, what: str, sent: Sent) -> Mapping[str, Any]:
 
 def _tokens(said: Mapping[str, Any]) -> TokenSet:
     return TokenSet(
-        id_token=secret_or_none(text_of(said, "id_token")),
-        access_token=secret_or_none(text_of(said, "access_token")),
-        refresh_token=secret_or_none(text_of(said, "refresh_token")),
+        id_token=token_or_none(said.get("id_token")),
+        access_token=token_or_none(said.get("access_token")),
+        refresh_token=token_or_none(said.get("refresh_token")),
     )
 
 
 # --- the device code --------------------------------------------------------------------------------------
 
 
+@unchained
 def device_start(answer: Answer) -> DeviceStart:
     """Return a fresh device code.
 
@@ -138,31 +147,39 @@ def device_start(answer: Answer) -> DeviceStart:
     if answer.status == _NOT_FOUND:
         raise DeviceCodeUnavailable("the device code is not enabled for this account")
     said = _granted(answer, what, ())
-    identity, code = text_of(said, "device_auth_id"), text_of(said, "user_code") or text_of(said, "usercode")
+    identity = token_or_none(said.get("device_auth_id"))
+    code = text_of(said, "user_code") or text_of(said, "usercode")
     if identity is None or code is None:
         raise unavailable(answer, f"{what}: the issuer's answer lacks it")
-    return DeviceStart(Secret(identity), shown(code, longest=40), _interval(said.get("interval")))
+    return DeviceStart(identity, shown(code, longest=40), _interval(said.get("interval")))
 
 
+@unchained
 def device_grant(answer: Answer, sent: Sent = ()) -> DeviceGrant | None:
     """Return what a poll for the device code brought, or None while the person has not been there.
 
+    OpenAI says so with 403 and 404; the codes of RFC 8628 section 3.5 count at any status.
+
     Raises:
         IssuerRefused: final: refused, expired, unknown.
-        IssuerUnavailable: a server error, or an answer that cannot be read.
+        IssuerUnavailable: a server error, an answer that cannot be read (a captive portal's, too), or
+            ``SLOW_DOWN``: the code lives on.
     """
     what = "the device code was not confirmed"
-    if answer.status in {_FORBIDDEN, _NOT_FOUND}:
+    document = document_of(answer)
+    code = error_code(document, sent)
+    if code == SLOW_DOWN:
+        raise unavailable(answer, f"{what}: {reason(answer, sent)}", code)
+    pending = answer.status in {_FORBIDDEN, _NOT_FOUND} and code not in _DEVICE_ENDED
+    if pending or code == _DEVICE_PENDING:
         return None
-    if answer.status != OK and not is_transient(answer.status):
-        text = reason(answer, sent)
-        code = error_code(document_of(answer), sent)
-        raise IssuerRefused(f"{what}: {text}", error_code=code, status=answer.status)
+    if answer.status != OK and not is_transient(answer.status) and document is not None:
+        raise IssuerRefused(f"{what}: {reason(answer, sent)}", error_code=code, status=answer.status)
     said = _granted(answer, what, sent)
-    code, verifier = text_of(said, "authorization_code"), text_of(said, "code_verifier")
-    if code is None or verifier is None:
+    given, verifier = token_or_none(said.get("authorization_code")), token_or_none(said.get("code_verifier"))
+    if given is None or verifier is None:
         raise unavailable(answer, f"{what}: the issuer's answer lacks the code")
-    return DeviceGrant(Secret(code), Secret(verifier))
+    return DeviceGrant(given, verifier)
 
 
 def _interval(value: Any) -> float:

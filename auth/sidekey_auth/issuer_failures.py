@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -43,12 +43,12 @@ class Answer:
 
     Attributes:
         status: the HTTP status.
-        body: its bytes, as they came.
+        body: its bytes, as they came; tokens may be among them.
         retry_after: seconds that the issuer asks to be left alone, or None.
     """
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
     retry_after: float | None = None
 
 

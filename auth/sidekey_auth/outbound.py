@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import ssl
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -23,10 +22,12 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 from yarl import URL
 
+from .clock import Clock, SystemClock
 from .errors import ConfigurationError, IssuerUnavailable, SidekeyError
 from .issuer_failures import Answer, seconds_to_wait
 from .proxies import proxy_for
 from .secret import Secret
+from .unchained import unchained
 
 LARGEST_ANSWER: Final = 1024 * 1024
 
@@ -48,6 +49,7 @@ class Outbound:
         request_timeout: seconds for one request, all of it.
         ca_bundle: a PEM file of certificate authorities to trust instead of the system's.
         user_agent: what requests call themselves.
+        clock: the time; an answer may name a date.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class Outbound:
         request_timeout: float,
         ca_bundle: Path | None = None,
         user_agent: str = "sidekey",
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
         self._connect_timeout = connect_timeout
         self._request_timeout = request_timeout
         self._ca_bundle = ca_bundle
@@ -79,6 +83,7 @@ class Outbound:
         if session is not None and self._loop is asyncio.get_running_loop():
             await session.close()
 
+    @unchained
     async def request(
         self,
         url: str,
@@ -122,7 +127,7 @@ class Outbound:
                 allow_redirects=False,
             ) as response:
                 content = await _whole_body(response)
-                wish = seconds_to_wait(response.headers.get("Retry-After"), time.time())
+                wish = seconds_to_wait(response.headers.get("Retry-After"), self._clock.wall())
         except SidekeyError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, what counts is whether a byte was sent

@@ -27,7 +27,16 @@ from .journal import SAVING, Change, put_aside
 from .log import get_logger
 from .merge import Unsaved, base_of
 from .outbound import BeforeSending
-from .renewal import Wire, answer_lost, can_refresh, note_before_sending, refused, unanswered
+from .renewal import (
+    Wire,
+    answer_lost,
+    can_refresh,
+    leaves_open,
+    left_open,
+    note_before_sending,
+    refused,
+    unanswered,
+)
 from .secret import Secret
 from .vault import Vault
 
@@ -97,10 +106,7 @@ async def refresh(
             refusal = error
             return await attempt.keep(lambda noted: refused(noted, token, refusal, clock.wall()))
         except IssuerUnavailable as error:
-            wire = _wire(error)
-            outcome = await attempt.keep(
-                lambda noted: unanswered(noted, attempt.before, token, wire=wire, now=clock.wall())
-            )
+            outcome = await attempt.keep(_after(error, attempt, token, clock.wall()))
             return replace(outcome, error=error)
         except SidekeyError as error:  # the vault's or a setting's: nothing was sent
             await attempt.take_back()
@@ -108,6 +114,13 @@ async def refresh(
         outcome = await attempt.keep(lambda noted: with_tokens(noted, tokens, clock.wall()))
         log.info("refreshed", rotated=tokens.refresh_token is not None, id_token=tokens.id_token is not None)
         return outcome
+
+
+def _after(error: IssuerUnavailable, attempt: _Attempt, token: Secret, now: float) -> Change:
+    if leaves_open(error):
+        return lambda noted: left_open(noted, attempt.before, token, now=now)
+    wire = _wire(error)
+    return lambda noted: unanswered(noted, attempt.before, token, wire=wire, now=now)
 
 
 def _wire(error: IssuerUnavailable) -> Wire:

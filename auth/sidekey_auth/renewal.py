@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import Final, Literal
 
 from .credential import Credential, Failure, RefreshNote
-from .errors import IssuerRefused
+from .errors import IssuerRefused, IssuerUnavailable
 from .secret import Secret
 
 ExchangePolicy = Literal["always", "when-refused"]
@@ -26,6 +26,8 @@ ExchangePolicy = Literal["always", "when-refused"]
 ANSWER_LOST: Final = "refresh_answer_lost"
 ACCOUNT_CHANGED: Final = "account_changed"
 MAX_SENDS: Final = 2
+_OK: Final = 200
+_SERVER_ERRORS: Final = 500
 _REUSED: Final = frozenset({"refresh_token_reused", "refresh_token_invalidated", "invalid_grant"})
 
 
@@ -153,8 +155,8 @@ def note_before_sending(credential: Credential, token: Secret, now: float) -> Re
 
     A token whose answer was lost is sent once more, then no further: the issuer may have spent it.
     """
-    sends = _sends(credential, token)
-    return RefreshNote(token.fingerprint(), sends + 1, now) if sends < MAX_SENDS else None
+    sends, in_doubt = _sends(credential, token), _in_doubt(credential, token)
+    return RefreshNote(token.fingerprint(), sends + 1, now, in_doubt) if sends < MAX_SENDS else None
 
 
 def answer_lost(credential: Credential, token: Secret, now: float) -> Credential:
@@ -168,7 +170,7 @@ def answer_lost(credential: Credential, token: Secret, now: float) -> Credential
 def refused(credential: Credential, token: Secret, error: IssuerRefused, now: float) -> Credential:
     """Return the credential after the issuer refused its refresh token for good."""
     code = error.error_code or "refresh_refused"
-    if code in _REUSED and _sends(credential, token) >= MAX_SENDS:
+    if code in _REUSED and (_sends(credential, token) >= MAX_SENDS or _in_doubt(credential, token)):
         return answer_lost(credential, token, now)
     return replace(credential, note=None, refresh_failure=Failure(token.fingerprint(), code, str(error), now))
 
@@ -201,6 +203,37 @@ def unanswered(
     if _sends(credential, token) >= MAX_SENDS:
         return answer_lost(credential, token, now)
     return credential
+
+
+def leaves_open(error: IssuerUnavailable) -> bool:
+    """Return whether an answer to a refresh leaves open whether the token is spent.
+
+    A 5xx may come from whoever stands before an issuer that has taken the token; a 200 that cannot be used
+    certainly does. Other answers say that it was not taken.
+    """
+    status = error.status
+    return error.answered and status is not None and (status == _OK or status >= _SERVER_ERRORS)
+
+
+def left_open(credential: Credential, before: RefreshNote | None, token: Secret, *, now: float) -> Credential:
+    """Return the credential after an answer that leaves open whether the token is spent.
+
+    It costs no try: else an issuer that is out of order for a minute would end every sign-in. But a refusal
+    as spent that follows is told for what it is, a lost answer.
+
+    Args:
+        credential: with the note that was written before sending.
+        before: the note that stood there earlier.
+        token: the refresh token that was sent.
+        now: Unix time in seconds.
+    """
+    sends = _sends(replace(credential, note=before), token)
+    return replace(credential, note=RefreshNote(token.fingerprint(), sends, now, in_doubt=True))
+
+
+def _in_doubt(credential: Credential, token: Secret) -> bool:
+    note = credential.note
+    return note is not None and note.token == token.fingerprint() and note.in_doubt
 
 
 def _sends(credential: Credential, token: Secret) -> int:

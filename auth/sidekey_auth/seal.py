@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from .errors import SealError, WrongSeal
 from .secret import Secret
+from .unchained import unchained
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}=?")
 _BETWEEN_KEYS = re.compile(r"[\s,]+")
@@ -41,6 +42,7 @@ class Seal:
         """Return the data encrypted and authenticated with the first key (a Fernet token)."""
         return self._cipher.encrypt(data).decode()
 
+    @unchained
     def open(self, token: str) -> bytes:
         """Return what a Fernet token holds.
 
@@ -57,6 +59,7 @@ class Seal:
         return Secret(" ".join(key.reveal() for key in self.keys))
 
 
+@unchained
 def parse_seal(text: str, source: str) -> Seal:
     """Return the seal that a text holds: one key or several, separated by commas, spaces or lines.
 

@@ -7,6 +7,8 @@ import hmac
 from typing import Final, NoReturn, final
 
 MASK: Final = "***"
+LONGEST_TOKEN: Final = 64 * 1024
+"""Characters of a token or key. Real ones have a few thousand; six of these fit into one sealed document."""
 _LONG_ENOUGH_TO_SHOW_FOUR: Final = 16
 
 
@@ -37,11 +39,13 @@ class Secret:
 
     def fingerprint(self) -> str:
         """Return 16 hex digits of the value's SHA-256: enough to recognise it, useless to derive it."""
-        return hashlib.sha256(self._value.encode()).hexdigest()[:16]
+        return hashlib.sha256(self._bytes()).hexdigest()[:16]
 
     def last_four(self) -> str:
         """Return the last four characters for people to recognise a key by, or nothing of a short one."""
-        return self._value[-4:] if len(self._value) >= _LONG_ENOUGH_TO_SHOW_FOUR else ""
+        last = self._value[-4:]
+        fit = len(self._value) >= _LONG_ENOUGH_TO_SHOW_FOUR and last.isascii() and last.isprintable()
+        return last if fit else ""
 
     def masked(self) -> str:
         """Return the way a key is shown to people: ``sk-…abcd``."""
@@ -51,7 +55,11 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(self._bytes(), other._bytes())
+
+    def _bytes(self) -> bytes:
+        # Total: JSON can hold half characters (RFC 8259 section 8.2), and a vault may hold what JSON did.
+        return self._value.encode("utf-8", "surrogatepass")
 
     def __hash__(self) -> int:
         return hash((Secret, self._value))
@@ -66,6 +74,20 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret cannot be pickled")
+
+
+def is_token(value: str) -> bool:
+    """Return whether a text can be a token or key: printable ASCII without spaces, at most ``LONGEST_TOKEN``.
+
+    RFC 6749 appendix A.12 to A.17 would let a token hold spaces; none does, and no header could carry it as a
+    bearer (RFC 6750 section 2.1).
+    """
+    return 0 < len(value) <= LONGEST_TOKEN and value.isascii() and value.isprintable() and " " not in value
+
+
+def token_or_none(value: object) -> Secret | None:
+    """Return a token from elsewhere as a Secret, or None where it is none: of whatever type it came."""
+    return Secret(value) if isinstance(value, str) and is_token(value) else None
 
 
 def secret_or_none(value: str | None) -> Secret | None:

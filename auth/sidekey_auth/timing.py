@@ -47,11 +47,14 @@ class Timing:
         self._first = False
 
     def expired(self, credential: Credential) -> bool:
-        """Return whether the credential's id_token is there no more, or has expired."""
-        if credential.id_token is None:
+        """Return whether the credential's id_token is there no more, or has expired; it changes nothing."""
+        token = credential.id_token
+        if token is None:
             return True
-        self.see(credential)
-        return self._life is not None and expired(self._life, self._clock.boot())
+        wall, boot = self._clock.wall(), self._clock.boot()
+        seen = self._life is not None and self._life.token == token.fingerprint()
+        life = self._life if seen else self._life_of(credential, wall, boot)
+        return life is not None and expired(life, boot)
 
     def refresh_due(self) -> bool:
         """Return whether a background refresh may start."""

@@ -55,7 +55,7 @@ class Forward:
         upstream: Upstream,
         record: Recorder,
         *,
-        may_carry: Callable[[Bearer], bool] = lambda _: True,
+        may_carry: Callable[[Bearer], bool],
         copies: Copies | None = None,
         pass_organization: bool = True,
         foreign_refusals: Collection[str] = (),

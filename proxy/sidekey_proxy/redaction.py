@@ -174,7 +174,8 @@ class Redactor:
 
 
 def _spellings(value: str) -> tuple[str, ...]:
-    spelled = (value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1], repr(value)[1:-1])
+    in_urls = (quote(value, safe="", errors="surrogatepass"), quote_plus(value, errors="surrogatepass"))
+    spelled = (value, *in_urls, json.dumps(value)[1:-1], repr(value)[1:-1])
     return tuple(dict.fromkeys(sorted(spelled, key=len, reverse=True)))
 
 

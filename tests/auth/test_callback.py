@@ -136,6 +136,15 @@ async def test_a_failed_sign_in_is_shown_escaped(server: CallbackServer) -> None
     assert "<script>alert" not in page.body
 
 
+async def test_a_failure_with_half_a_character_is_shown_too(server: CallbackServer) -> None:
+    """A folder's name may hold what is no UTF-8, and an error names the folder."""
+    browser = await held(server, ask(server.port))
+    await server.fail("the folder /tmp/\udcff cannot be written")
+    reply = await browser
+    assert reply.status == 500
+    assert "the folder /tmp/? cannot be written" in reply.body
+
+
 async def test_a_sign_in_that_is_broken_off_says_so(server: CallbackServer) -> None:
     browser = await held(server, ask(server.port))
     await server.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -79,6 +80,15 @@ def test_the_email_may_stand_in_the_profile() -> None:
         read_claims(token(email=None, **{PROFILE_CLAIMS: {"email": "b@example.com"}})).email
         == "b@example.com"
     )
+
+
+@pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
+@pytest.mark.parametrize("time", [1e20, 253_402_300_800, -1, 10**400])
+def test_a_time_that_no_calendar_has_is_none(name: str, time: float) -> None:
+    """Else whoever shows it to people, such as the status, would break at it."""
+    assert getattr(read_claims(token(**{name: time})), name) is None
+    latest = getattr(read_claims(token(**{name: 253_402_300_799})), name)
+    assert datetime.fromtimestamp(latest, UTC).year == 9999
 
 
 def test_an_expired_token_is_still_read() -> None:
@@ -198,20 +208,27 @@ def test_the_kid_is_read_and_an_odd_one_passed_over() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "same"),
     [
-        (Claims(), Claims(), True),
-        (Claims(account_id="a"), Claims(), True),
-        (Claims(account_id="a"), Claims(account_id="a"), True),
-        (Claims(account_id="a"), Claims(account_id="b"), False),
+        (Claims(), Claims(), False),
+        (Claims(account_id="a"), Claims(), False),
+        (Claims(account_id="a"), Claims(account_id="a"), False),
+        (Claims(account_id="a", sub="s"), Claims(account_id="a", sub="s"), True),
+        (Claims(account_id="a", sub="s"), Claims(sub="s"), True),
+        (Claims(account_id="a", sub="s"), Claims(account_id="b", sub="s"), False),
         (Claims(account_id="a", user_id="u"), Claims(account_id="a", user_id="v"), False),
-        (Claims(account_id="a", user_id="u"), Claims(account_id="a"), True),
+        (Claims(account_id="a", user_id="u"), Claims(account_id="a"), False),
+        (Claims(user_id="u", sub="s"), Claims(sub="s"), True),
+        (Claims(user_id="u"), Claims(sub="s"), False),
         (Claims(user_id="u", sub="s"), Claims(user_id="u", sub="t"), True),
         (Claims(user_id="u", sub="s"), Claims(sub="t"), False),
         (Claims(sub="s"), Claims(sub="s"), True),
         (Claims(sub="s"), Claims(sub="t"), False),
-        (Claims(email="a"), Claims(email="b"), True),
+        (Claims(email="a"), Claims(email="a"), False),
+        (Claims(sub="s", iss="https://one.example"), Claims(sub="s", iss="https://two.example"), False),
+        (Claims(sub="s", iss="https://one.example/"), Claims(sub="s", iss="https://one.example"), True),
+        (Claims(sub="s", iss="https://one.example"), Claims(sub="s"), True),
     ],
 )
-def test_an_account_is_the_same_when_nothing_that_both_say_differs(
+def test_an_account_is_the_same_when_both_name_its_person_and_nothing_that_both_say_differs(
     old: Claims, new: Claims, same: bool
 ) -> None:
     assert same_account(old, new) is same

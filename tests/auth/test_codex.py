@@ -22,7 +22,7 @@ from sidekey_auth.codex import (
 )
 from sidekey_auth.codex_preview import NOTICE, preview
 from sidekey_auth.errors import ImportRefused
-from sidekey_auth.secret import Secret
+from sidekey_auth.secret import LONGEST_TOKEN, Secret
 
 ISSUER = "https://auth.openai.com"
 CLIENT = "app_EMoamEEZ73f0CkXaXp7hrann"
@@ -141,6 +141,26 @@ def test_an_object_of_a_wrong_type_is_named_with_its_path(name: str, value: obje
 def test_a_secret_with_characters_it_cannot_have_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(ImportRefused, match=rf"^{name} has characters"):
         parse(put(whole(), name, value))
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "tokens.access_token", "tokens.refresh_token"])
+def test_a_secret_longer_than_any_is_refused_by_name(name: str) -> None:
+    assert parse(put(whole(), name, "a" * LONGEST_TOKEN))
+    with pytest.raises(ImportRefused, match=rf"^{name} is longer than 64 KiB: that is no token$"):
+        parse(put(whole(), name, "a" * (LONGEST_TOKEN + 1)))
+
+
+@pytest.mark.parametrize("value", ["app other", "app_\ud800", "a" * 257])
+def test_a_client_that_cannot_be_one_is_refused_by_name(value: str) -> None:
+    with pytest.raises(ImportRefused, match=r"^tokens\.oauth_provenance\.client_id cannot be a client's id$"):
+        parse(put(whole(), "tokens.oauth_provenance.client_id", value))
+
+
+def test_an_audience_that_cannot_be_a_client_is_passed_over() -> None:
+    document = put(whole(), "tokens.oauth_provenance", None)
+    for audience in (["a b"], ["a" * 257], "\ud800", []):
+        document["tokens"]["id_token"] = id_token(aud=audience)
+        assert parse(document).client_id is None
 
 
 def test_an_id_token_that_is_no_jwt_is_refused_by_name() -> None:

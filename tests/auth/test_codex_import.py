@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sidekey_auth.codex import CodexAuth, parse_auth, without_refresh_token
 from sidekey_auth.codex_import import import_codex
-from sidekey_auth.credential import Credential, bearer_of
+from sidekey_auth.credential import Credential, bearer_of, with_tokens
 from sidekey_auth.errors import ConfigurationError, IssuerUnavailable, NoPlatformKey, NoRefreshToken
 from sidekey_auth.issuer import Issuers
 from sidekey_auth.issuer_settings import IssuerSettings
@@ -146,3 +147,47 @@ async def test_an_issuer_that_is_not_allowed_changes_nothing(rig: Rig) -> None:
     with pytest.raises(ConfigurationError):
         await import_codex(rig.vault, rig.issuers, auth)
     assert rig.vault.written == []
+
+
+async def test_the_same_file_after_a_refresh_keeps_the_live_token(rig: Rig) -> None:
+    auth = rig.auth()
+    await import_codex(rig.vault, rig.issuers, auth)
+    live = await refreshed(rig)
+    rig.vault.written.clear()
+    result = await import_codex(rig.vault, rig.issuers, auth)
+    assert result.kept
+    assert result.credential == live
+    assert rig.vault.written == []
+    assert live.refresh_token is not None
+    assert rig.sandbox.knows(live.refresh_token)
+
+
+async def test_the_same_file_after_a_refresh_brings_back_the_mode_and_nothing_else(rig: Rig) -> None:
+    auth = rig.auth()
+    await import_codex(rig.vault, rig.issuers, auth)
+    live = await refreshed(rig, mode="api_key")
+    result = await import_codex(rig.vault, rig.issuers, without_refresh_token(auth))
+    assert result.kept
+    assert result.credential == replace(live, mode="chatgpt", generation=result.credential.generation)
+    assert result.credential.generation > live.generation
+    assert await rig.vault.load("default") == result.credential
+
+
+async def test_the_same_file_unused_is_imported_again(rig: Rig) -> None:
+    auth = rig.auth()
+    first = await import_codex(rig.vault, rig.issuers, auth)
+    second = await import_codex(rig.vault, rig.issuers, auth)
+    assert not second.kept
+    assert second.credential.refresh_token == first.credential.refresh_token
+    assert second.credential.generation > first.credential.generation
+
+
+async def refreshed(rig: Rig, **changes: Any) -> Credential:
+    """Refresh what is stored, as a server does."""
+    stored = await rig.vault.load("default")
+    assert stored.refresh_token is not None
+    issuer = await rig.issuers.of(stored)
+    tokens = await issuer.refresh(stored.refresh_token, stored.client_id or "")
+    after = replace(with_tokens(stored, tokens, 1_790_000_000.0), **changes)
+    await rig.vault.save(after)
+    return after

@@ -68,6 +68,12 @@ def test_a_damaged_document_is_read_or_refused_by_field_and_never_shown(document
         assert any(name in str(error) for name in document)  # noqa: PT017
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "soon"])
+def test_a_time_that_no_calendar_has_is_refused_by_its_field(time: str) -> None:
+    with pytest.raises(VaultUnreadable, match="last_refresh is not a time"):
+        from_document("default", {"last_refresh": time})
+
+
 def test_the_documents_fields_have_the_names_the_design_gives_them() -> None:
     document = to_document(Credential(last_refresh=datetime(2026, 11, 24, tzinfo=UTC)))
     assert {"mode", "api_key", "id_token", "access_token", "refresh_token", "last_refresh"} <= set(document)

@@ -39,3 +39,15 @@ def test_escape_sequences_and_marks_that_turn_text_around_are_gone() -> None:
 def test_a_long_text_is_cut_after_it_is_masked() -> None:
     secret = "k" * 35
     assert "kkkkk" not in shown("x" * (LONGEST - 20) + " " + secret, [Secret(secret)])
+
+
+def test_what_json_calls_a_token_or_secret_is_masked_however_short_it_is() -> None:
+    said = (
+        '{"id_token": "canary-1", "refresh_token":"canary-2", "api_key": "canary-3", "detail": "later", '
+        '\'client_secret\': \'canary-4\', "code": "rate_limited", "token_type": "Bearer"}'
+    )
+    text = shown(said)
+    assert "canary" not in text
+    assert '"detail": "later"' in text
+    assert '"code": "rate_limited"' in text
+    assert '"token_type": "Bearer"' in text

@@ -14,6 +14,7 @@ from sidekey_auth.errors import (
     ConfigurationError,
     DeviceCodeUnavailable,
     IdTokenInvalid,
+    IssuerError,
     IssuerRefused,
     IssuerUnavailable,
     NoPlatformKey,
@@ -347,3 +348,16 @@ async def test_other_settings_hold_for_what_is_asked_next_and_what_is_under_way_
         assert (before.settings.connect_timeout, after.settings.connect_timeout) == (10.0, 1.0)
         claims = await before.verify(sandbox.id_token(), settings.client_id)
         assert claims.exp is not None
+
+
+async def test_a_token_with_half_a_character_that_an_older_version_kept_is_refused_and_breaks_nothing(
+    sandbox: Sandbox, issuer: Issuer
+) -> None:
+    kept = Secret("rt_canary_\ud8000123456789")
+    with pytest.raises(IssuerRefused):
+        await issuer.refresh(kept, sandbox.client_id)
+    with pytest.raises(IssuerError):
+        await issuer.exchange_key(kept, sandbox.client_id)
+    await issuer.revoke(kept, sandbox.client_id)
+    with pytest.raises(IdTokenInvalid):
+        await issuer.verify(kept, sandbox.client_id)

@@ -26,9 +26,19 @@ from sidekey_auth.issuer_answers import (
     traded_key,
 )
 from sidekey_auth.issuer_failures import Answer
-from sidekey_auth.secret import Secret
+from sidekey_auth.secret import LONGEST_TOKEN, Secret
 
 ALL = {"id_token": "i-0123456789", "access_token": "a-0123456789", "refresh_token": "r-0123456789"}
+
+
+UNUSABLE = [
+    "r_\ud800-0123456789",
+    "r 0123456789",
+    "r-0123456789\n",
+    "ä-0123456789",
+    "r" * (LONGEST_TOKEN + 1),
+]
+"""What no token can be: it could not be sent, compared or stored."""
 
 
 def answer(status: int, said: Any) -> Answer:
@@ -44,7 +54,7 @@ def test_a_code_brings_all_three_tokens() -> None:
 
 
 @pytest.mark.parametrize("missing", sorted(ALL))
-@pytest.mark.parametrize("value", [None, "", 5, [], {}])
+@pytest.mark.parametrize("value", [None, "", 5, [], {}, *UNUSABLE])
 def test_a_code_without_one_of_the_tokens_is_a_failed_exchange(missing: str, value: object) -> None:
     with pytest.raises(IssuerUnavailable, match=f"lacks {missing}"):
         tokens_of_code(answer(200, {**ALL, missing: value}))
@@ -61,6 +71,29 @@ def test_a_rotated_refresh_token_is_taken_whatever_stands_beside_it() -> None:
     rotated = tokens(refresh_token=ALL["refresh_token"])
     for beside in ({"id_token": 5}, {"error": "odd"}, {"id_token": "", "access_token": []}):
         assert tokens_of_refresh(answer(200, {**beside, "refresh_token": ALL["refresh_token"]})) == rotated
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+@pytest.mark.parametrize("value", UNUSABLE)
+def test_a_token_that_cannot_be_used_counts_as_left_out_of_a_refresh(name: str, value: str) -> None:
+    rest = {other: token for other, token in ALL.items() if other != name}
+    assert tokens_of_refresh(answer(200, {**ALL, name: value})) == tokens(**rest)
+
+
+@pytest.mark.parametrize("value", UNUSABLE)
+def test_a_key_that_cannot_be_used_is_none(value: str) -> None:
+    with pytest.raises(IssuerUnavailable, match="holds no key"):
+        traded_key(answer(200, {"access_token": value}))
+
+
+@pytest.mark.parametrize("value", UNUSABLE)
+def test_a_device_code_that_cannot_be_sent_back_is_none(value: str) -> None:
+    with pytest.raises(IssuerUnavailable, match="lacks it"):
+        device_start(answer(200, {"device_auth_id": value, "user_code": "ABCD-EFGHJ"}))
+    with pytest.raises(IssuerUnavailable, match="lacks the code"):
+        device_grant(answer(200, {"authorization_code": value, "code_verifier": "v-0123456789"}))
+    with pytest.raises(IssuerUnavailable, match="lacks the code"):
+        device_grant(answer(200, {"authorization_code": "c-0123456789", "code_verifier": value}))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", {"error": "server_error"}])
@@ -148,8 +181,24 @@ def test_a_poll_waits_with_403_and_404_and_ends_with_anything_else() -> None:
     for status in (429, 500, 503):
         with pytest.raises(IssuerUnavailable):
             device_grant(answer(status, b""))
+    for portal in (answer(302, b""), answer(401, b"<html>"), answer(200, b"<html>"), answer(511, b"<html>")):
+        with pytest.raises(IssuerUnavailable):
+            device_grant(portal)
     with pytest.raises(IssuerUnavailable, match="lacks the code"):
         device_grant(answer(200, {"authorization_code": "ac-0123456789"}))
+
+
+@pytest.mark.parametrize("shape", [lambda code: {"error": code}, lambda code: {"error": {"code": code}}])
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_the_codes_of_a_poll_mean_the_same_at_any_status(status: int, shape: Any) -> None:
+    """RFC 8628 section 3.5."""
+    assert device_grant(answer(status, shape("authorization_pending"))) is None
+    with pytest.raises(IssuerUnavailable) as caught:
+        device_grant(answer(status, shape("slow_down")))
+    assert caught.value.error_code == "slow_down"
+    for code in ("access_denied", "expired_token"):
+        with pytest.raises(IssuerRefused):
+            device_grant(answer(status, shape(code)))
 
 
 def test_keys_that_cannot_be_read_are_transient() -> None:

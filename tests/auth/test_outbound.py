@@ -7,6 +7,7 @@ import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import trustme
 from yarl import URL
 
 from canary import Canary
+from sidekey_auth.clock import SystemClock
 from sidekey_auth.errors import ConfigurationError, IssuerUnavailable
 from sidekey_auth.outbound import LARGEST_ANSWER, Outbound
 from sidekey_auth.proxies import proxy_for
@@ -184,6 +186,25 @@ async def test_retry_after_is_read() -> None:
     async with listening(server) as port, outbound() as out:
         answer = await out.request(f"http://127.0.0.1:{port}/", what="it")
     assert (answer.status, answer.body, answer.retry_after) == (429, b"", 7.0)
+
+
+class Tomorrow(SystemClock):
+    """A clock that goes a day ahead."""
+
+    def wall(self) -> float:
+        return super().wall() + 86400
+
+
+async def test_a_date_in_retry_after_is_counted_from_the_clock_that_was_given() -> None:
+    in_a_minute = formatdate(Tomorrow().wall() + 60, usegmt=True).encode()
+    server = Answering(b"HTTP/1.1 429 No\r\nRetry-After: " + in_a_minute + b"\r\nContent-Length: 0\r\n\r\n")
+    async with (
+        listening(server) as port,
+        Outbound(connect_timeout=2.0, request_timeout=5.0, clock=Tomorrow()) as out,
+    ):
+        answer = await out.request(f"http://127.0.0.1:{port}/", what="it")
+    assert answer.retry_after is not None
+    assert 0 < answer.retry_after <= 60
 
 
 # --- TLS ----------------------------------------------------------------------------------------------------

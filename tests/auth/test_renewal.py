@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sidekey_auth.credential import Credential, Failure, RefreshNote
-from sidekey_auth.errors import IssuerRefused
+from sidekey_auth.errors import IssuerRefused, IssuerUnavailable
 from sidekey_auth.renewal import (
     ANSWER_LOST,
     Demand,
@@ -16,6 +16,8 @@ from sidekey_auth.renewal import (
     Step,
     Wire,
     answer_lost,
+    leaves_open,
+    left_open,
     next_step,
     note_before_sending,
     refused,
@@ -178,3 +180,67 @@ def test_after_a_time_out_the_same_token_is_sent_once_more_then_no_further() -> 
     twice = unanswered(noted(2), once.note, REFRESH, wire=Wire.UNANSWERED, now=9)
     assert twice == answer_lost(noted(2), REFRESH, 9)
     assert twice.refresh_token == REFRESH, "nothing is deleted"
+
+
+@pytest.mark.parametrize(
+    ("status", "answered", "open_"),
+    [
+        (500, True, True),
+        (502, True, True),
+        (503, True, True),
+        (504, True, True),
+        (200, True, True),
+        (302, True, False),
+        (400, True, False),
+        (401, True, False),
+        (429, True, False),
+        (None, False, False),
+    ],
+)
+def test_an_answer_leaves_open_whether_the_token_is_spent_where_the_issuer_may_have_taken_it(
+    status: int | None, answered: bool, open_: bool
+) -> None:
+    """No answer at all has a rule of its own."""
+    assert leaves_open(IssuerUnavailable("no", answered=answered, status=status)) is open_
+
+
+def test_an_answer_that_leaves_it_open_costs_no_try_however_often_it_comes() -> None:
+    credential = SIGNED_IN
+    for now in range(10):
+        note = note_before_sending(credential, REFRESH, now)
+        assert note is not None
+        assert note.sends == 1
+        credential = left_open(replace(credential, note=note), credential.note, REFRESH, now=now)
+    assert credential.note == RefreshNote(REFRESH.fingerprint(), 0, 9, in_doubt=True)
+    assert credential.refresh_failure is None
+
+
+def test_a_lost_answer_before_it_still_counts() -> None:
+    after = left_open(noted(2), noted(1).note, REFRESH, now=7)
+    assert after.note == RefreshNote(REFRESH.fingerprint(), 1, 7, in_doubt=True)
+    again = note_before_sending(after, REFRESH, 8)
+    assert again == RefreshNote(REFRESH.fingerprint(), 2, 8, in_doubt=True)
+    assert note_before_sending(replace(after, note=again), REFRESH, 9) is None
+
+
+def test_a_note_about_another_token_leaves_no_doubt_about_this_one() -> None:
+    other = RefreshNote("another", 1, 0, in_doubt=True)
+    assert note_before_sending(replace(SIGNED_IN, note=other), REFRESH, 5) == RefreshNote(
+        REFRESH.fingerprint(), 1, 5
+    )
+    assert left_open(noted(1), other, REFRESH, now=7).note == RefreshNote(
+        REFRESH.fingerprint(), 0, 7, in_doubt=True
+    )
+
+
+@pytest.mark.parametrize("code", ["refresh_token_reused", "refresh_token_invalidated", "invalid_grant"])
+def test_a_token_refused_as_spent_after_a_doubtful_answer_says_that_the_answer_was_lost(code: str) -> None:
+    doubtful = left_open(noted(1), None, REFRESH, now=7)
+    again = replace(doubtful, note=note_before_sending(doubtful, REFRESH, 8))
+    after = refused(again, REFRESH, IssuerRefused("spent", error_code=code, status=401), 9)
+    assert after.refresh_failure is not None
+    assert after.refresh_failure.code == ANSWER_LOST
+    expired = IssuerRefused("expired", error_code="refresh_token_expired", status=401)
+    after = refused(again, REFRESH, expired, 9)
+    assert after.refresh_failure is not None
+    assert after.refresh_failure.code == "refresh_token_expired", "that is no sign of a lost answer"

@@ -110,6 +110,44 @@ async def test_a_killed_process_leaves_no_seal_lying_about(tmp_path: Path, canar
     assert [file.name for file in path.parent.iterdir()] == ["seal.key"]
 
 
+@pytest.mark.parametrize(
+    ("mode", "is_open"),
+    [
+        (0o600, False),
+        (0o400, False),
+        (0o644, True),
+        (0o444, True),
+        (0o640, True),
+        (0o602, True),
+        (0o660, True),
+    ],
+)
+def test_a_seal_that_a_person_keeps_tells_whether_others_can_get_at_it(
+    tmp_path: Path, mode: int, is_open: bool
+) -> None:
+    path = tmp_path / "seal"
+    path.write_text(OLD.reveal())
+    path.chmod(mode)
+    assert FileSeal(path).open_to_others() == (mode if is_open else None)
+
+
+def test_a_mounted_seal_may_be_read_through_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes gives a secret to root and to the pod's group."""
+    path = tmp_path / "seal"
+    path.write_text(OLD.reveal())
+    path.chmod(0o440)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    assert FileSeal(path).open_to_others() is None
+    path.chmod(0o444)
+    assert FileSeal(path).open_to_others() == 0o444
+
+
+def test_a_seal_that_is_not_there_is_open_to_nobody(tmp_path: Path) -> None:
+    assert FileSeal(tmp_path / "seal").open_to_others() is None
+
+
 async def test_a_seal_of_its_own_that_others_can_read_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "seal.key", OLD.reveal())
     path.chmod(0o640)

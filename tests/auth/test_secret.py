@@ -5,7 +5,7 @@ import traceback
 
 import pytest
 
-from sidekey_auth.secret import Secret, secret_or_none
+from sidekey_auth.secret import LONGEST_TOKEN, Secret, is_token, secret_or_none, token_or_none
 
 VALUE = "sk-proj-0123456789abcd"
 
@@ -46,3 +46,30 @@ def test_an_empty_secret_is_a_missing_one() -> None:
         Secret("")
     assert secret_or_none("") is None
     assert secret_or_none(None) is None
+
+
+@pytest.mark.parametrize("value", ["rt_\ud800canary-0123456789", "\udfff", "k" * 15 + "\x1b", "ä" * 20])
+def test_a_secret_of_any_characters_can_be_recognised_compared_and_shown(value: str) -> None:
+    secret = Secret(value)
+    assert secret == Secret(value)
+    assert secret != Secret(value + "x")
+    assert secret != Secret("x")
+    assert len(secret.fingerprint()) == 16
+    assert secret.fingerprint() == Secret(value).fingerprint()
+    assert hash(secret) == hash(Secret(value))
+    assert secret.masked().isprintable()
+    assert secret.masked().encode()
+
+
+@pytest.mark.parametrize("value", ["a", VALUE, "eyJ.a_b-c~+/=", "!" * LONGEST_TOKEN])
+def test_a_token_is_printable_ascii_without_spaces(value: str) -> None:
+    assert is_token(value)
+    assert token_or_none(value) == Secret(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", " ", "a b", "a\n", "a\x00", "ä", "a\ud800", "a\x7f", "!" * (LONGEST_TOKEN + 1), None, 5, ["a"]],
+)
+def test_what_is_none_counts_as_left_out(value: object) -> None:
+    assert token_or_none(value) is None

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+
 from house import House
-from sidekey_auth.secret import Secret
+from sidekey_auth.issuer import Issuer
+from sidekey_auth.issuer_settings import IssuerSettings
+from sidekey_auth.secret import LONGEST_TOKEN, Secret
 from sidekey_proxy.sandbox import RevokeFails, TokenAnswer
 
 from .conftest import Person, files
@@ -46,6 +50,11 @@ async def test_what_is_no_key_is_not_stored_nor_shown(house: House) -> None:
     answer = await house.run("key", "set", stdin=b"not a key at all\n")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("Storing the API key failed: this is not an API key\n")
+    endless = "sk-" + "a" * LONGEST_TOKEN
+    house.canary.add(endless)
+    answer = await house.run("key", "set", stdin=endless.encode())
+    assert (answer.code, answer.out) == (1, "")
+    assert "this is not an API key" in answer.err
     assert (await house.run("key", "set")).code == 130
     assert files(house) == {}
 
@@ -103,6 +112,22 @@ async def test_a_refresh_that_the_issuer_refuses_says_why_and_keeps_everything(h
     assert "sidekey login" in answer.err
     after = await house.stored()
     assert (after.refresh_token, after.api_key) == (before.refresh_token, before.api_key)
+
+
+@pytest.mark.parametrize(("status", "code"), [(504, "refresh_answer_lost"), (429, "refresh_token_reused")])
+async def test_a_token_that_was_spent_behind_a_gateways_answer_ends_as_a_lost_answer(
+    house: House, status: int, code: str
+) -> None:
+    stored = await house.signed_in()
+    house.sandbox.faults.put(TokenAnswer(status=status))
+    assert (await house.run("refresh")).code == 1
+    assert stored.refresh_token is not None
+    settings = IssuerSettings(issuer=house.sandbox.issuer, client_id=house.sandbox.client_id)
+    async with Issuer(settings) as issuer:
+        await issuer.refresh(stored.refresh_token, house.sandbox.client_id)
+    assert (await house.run("refresh")).code == 1
+    told = json.loads((await house.run("status", "--json")).out)
+    assert (told["state"], told["code"]) == ("reauth_required", code)
 
 
 async def test_signing_out_revokes_deletes_and_leaves_the_static_key(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,58 @@ async def test_an_empty_paste_cancels(house: House) -> None:
     assert await person.ends() == 130
     assert "Nothing was entered; nothing was changed." in person.seen
     assert files(house) == {}
+
+
+async def test_the_same_file_again_after_a_refresh_loses_nothing_and_says_so(house: House) -> None:
+    text = auth(house).encode()
+    assert (await house.run("import", "codex", "-", "--yes", stdin=text)).code == 0
+    assert (await house.run("refresh")).code == 0
+    before = await house.stored()
+    answer = await house.run("import", "codex", "-", "--yes", stdin=text)
+    assert answer.code == 0
+    assert answer.out.startswith("Nothing was imported: this sign-in is stored already")
+    assert "run `codex login` first" in answer.out
+    assert "refresh token is spent" in " ".join(answer.err.split())
+    assert await house.stored() == before
+    assert (await house.run("refresh")).code == 0
+
+
+async def test_the_same_file_again_after_its_sign_in_has_ended_says_so(house: House) -> None:
+    text = auth(house).encode()
+    assert (await house.run("import", "codex", "-", "--yes", stdin=text)).code == 0
+    assert (await house.run("refresh")).code == 0
+    live = (await house.stored()).refresh_token
+    assert live is not None
+    house.sandbox.revoke_refresh_token(live)
+    assert (await house.run("refresh")).code == 1
+    answer = await house.run("import", "codex", "-", "--yes", stdin=text)
+    assert (answer.code, answer.out) == (1, "")
+    assert "is stored already, and has ended" in answer.err
+    assert "Run `codex login` and import again, or run `sidekey login`." in answer.err
+    assert (await house.stored()).refresh_token == live
+
+
+async def test_the_same_file_again_after_a_sign_out_is_imported_and_its_end_is_told(house: House) -> None:
+    text = auth(house).encode()
+    assert (await house.run("import", "codex", "-", "--yes", stdin=text)).code == 0
+    assert (await house.run("logout")).code == 0
+    answer = await house.run("import", "codex", "-", "--yes", stdin=text)
+    assert (answer.code, answer.out) == (0, "Imported Codex's sign-in of ada@example.com.\n")
+    assert "was imported before and signed out: its refresh token was revoked" in " ".join(answer.err.split())
+    assert (await house.stored()).api_key is not None
+    answer = await house.run("refresh")
+    assert answer.code == 1
+    assert "The sign-in has ended" in answer.err
+
+
+async def test_an_older_file_says_so_before_it_is_confirmed(house: House) -> None:
+    older = auth(house, id_token=house.sandbox.id_token(iat=int(time.time()) - 7200).reveal()).encode()
+    assert (await house.run("import", "codex", "-", "--yes", stdin=auth(house).encode())).code == 0
+    before = await house.stored()
+    answer = await house.run("import", "codex", "-", stdin=older)
+    assert answer.code == 2, "nobody is there to confirm it"
+    assert "This file is older (" in " ".join(answer.err.split())
+    assert await house.stored() == before
 
 
 async def test_an_expired_id_token_is_refreshed_before_it_is_exchanged(house: House) -> None:

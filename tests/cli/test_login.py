@@ -187,3 +187,14 @@ async def test_credits_are_asked_for_afterwards_and_never_fail_a_sign_in(
     assert len(warnings) == refused
     assert all(line.startswith("Warning: the API credits were not redeemed: 403 ") for line in warnings)
     assert (await house.stored()).api_key is not None
+
+
+async def test_no_credits_are_asked_for_where_the_sign_in_may_not_go(house: House, browser: Path) -> None:
+    answer = await house.run(
+        "login", "--redeem-credits", BROWSER=str(browser), SIDEKEY_ALLOW_UPSTREAM="gateway.example"
+    )
+    assert (answer.code, answer.out) == (0, "Signed in as ada@example.com (plus).\n")
+    assert (
+        "Warning: the API credits were not redeemed: no token of a sign-in may go to 127.0.0.1" in answer.err
+    )
+    assert house.count("redeem") == 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from processes import command
 from sidekey_auth.credential import Credential
@@ -113,6 +114,20 @@ async def test_health_says_alive_ready_and_why_not(house: House) -> None:
         async with session.get(f"{admin}/status", headers=headers) as response:
             text = house.canary.check(await response.text())
         assert '"state": "ready"' in text
+
+
+async def test_garbage_on_the_admin_port_is_no_error_and_none_of_it_is_logged(house: House) -> None:
+    async with house.serving() as server, aiohttp.ClientSession() as session:
+        admin = URL(await server.admin())
+        for garbage in (b"GET /status?key=canary-word HTTP/9.x", b"GET / HTTP/1.1\r\nHost : canary-word"):
+            reader, writer = await asyncio.open_connection(admin.host, admin.port)
+            writer.write(garbage + b"\r\n\r\n")
+            assert b" 400 " in await reader.read()
+            writer.close()
+        async with session.get(admin / "livez") as response:
+            assert response.status == 200
+    assert [line for line in server.lines if line["level"] not in {"info", "warning"}] == []
+    assert "canary-word" not in "".join(server.text)
 
 
 async def test_without_a_client_key_any_key_or_none_will_do_on_loopback_only(house: House) -> None:

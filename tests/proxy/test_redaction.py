@@ -206,3 +206,11 @@ def test_a_long_text_is_masked_in_linear_time(piece: str) -> None:
     redact(text)
 
     assert time.process_time() - begun < 2
+
+
+def test_a_watched_value_with_half_a_character_is_masked_too() -> None:
+    redactor = Redactor()
+    value = "canary-\ud800-0123456789"
+    redactor.watch(Secret(value))
+    assert redactor.text(f"before {value} after") == "before *** after"
+    assert "0123456789" not in redactor.text(json.dumps({"k": value}))

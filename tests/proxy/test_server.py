@@ -50,7 +50,7 @@ def arranged(**settings: Any) -> Arrangement:
     broker = Broker(MemoryVault(), {}, timing=Timing(SystemClock(), 300))
     return Arrangement(
         settings=chosen,
-        forward=Forward(broker, pool, lambda _: None),
+        forward=Forward(broker, pool, lambda _: None, may_carry=lambda _: True),
         client_key=None if keyless else Secret(KEY),
         admin_key=Secret(KEY),
         status=lambda: pytest.fail("nobody asks"),

@@ -16,6 +16,7 @@ from sidekey_proxy.upstream.rules import (
     may_carry,
     parse_allowed,
     parse_base,
+    sign_in_may_go,
 )
 
 OPENAI = Origin("https", "api.openai.com", 443)
@@ -143,6 +144,22 @@ def test_a_bearer_from_a_sign_in_goes_to_openai_and_to_what_is_allowed() -> None
     assert not may_carry(Origin("http", "gateway.example", 80), "chatgpt", allowed)
     assert not may_carry(Origin("https", "gateway.example", 8443), "chatgpt", allowed)
     assert not may_carry(Origin("https", "x.gateway.example", 443), "chatgpt", allowed)
+
+
+@pytest.mark.parametrize(
+    ("url", "may"),
+    [
+        ("https://api.openai.com/v1/billing/redeem_credits", True),
+        ("https://gateway.example/v1/billing/redeem_credits", True),
+        ("https://gateway.example:8443/v1", False),
+        ("https://other.example/v1", False),
+        ("https://api.openai.com@other.example/v1", False),
+        ("https://api.openai.com:https/v1", False),
+        ("not a URL", False),
+    ],
+)
+def test_a_token_of_a_sign_in_goes_where_its_bearer_may(url: str, may: bool) -> None:
+    assert sign_in_may_go(url, (parse_allowed("gateway.example"),)) is may
 
 
 def test_a_static_key_goes_to_the_configured_upstream() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from sidekey_auth.errors import SealError
 from sidekey_auth.seal import Seal, parse_seal
 from sidekey_auth.secret import Secret, secret_or_none
+from sidekey_auth.unchained import unchained
 
 
 class EnvironmentSeal:
@@ -28,6 +29,7 @@ class EnvironmentSeal:
         """The variable's name."""
         return self._variable
 
+    @unchained
     async def read(self, vault: str) -> Seal | None:  # noqa: ARG002 - one seal, whatever the vault
         """Return the seal in the variable.
 

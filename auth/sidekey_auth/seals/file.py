@@ -9,11 +9,13 @@ from pathlib import Path
 
 from sidekey_auth.errors import SealError
 from sidekey_auth.seal import HOW_TO_MAKE_ONE, Seal, parse_seal
+from sidekey_auth.unchained import unchained
 from sidekey_auth.vaults.durable import sweep, write_whole
 from sidekey_auth.vaults.private import make_private_folder, read_private
 from sidekey_auth.vaults.unbroken import unbroken
 
 _MOST = 64 * 1024
+_FOR_OTHERS = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
 
 
 class FileSeal:
@@ -36,6 +38,28 @@ class FileSeal:
         """The file, for people."""
         return f"the file {self._path}"
 
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._path
+
+    def open_to_others(self) -> int | None:
+        """Return the file's mode where other users can read or change it, else None, also without a file.
+
+        What belongs to another user, as a mounted secret does, may be read through a group: that is how this
+        user gets at it.
+        """
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        if os.name != "posix":
+            return None
+        mode = found.st_mode & 0o777
+        open_ways = _FOR_OTHERS if found.st_uid == os.geteuid() else _FOR_OTHERS & ~stat.S_IRGRP
+        return mode if mode & open_ways else None
+
+    @unchained
     async def read(self, vault: str) -> Seal | None:  # noqa: ARG002 - one seal, whatever the vault
         """Return the seal in the file, or None where sidekey is to make it and has not yet.
 
@@ -45,6 +69,7 @@ class FileSeal:
         """
         return await asyncio.to_thread(self._read_own if self.keeps else self._read_given)
 
+    @unchained
     async def store(self, vault: str, seal: Seal) -> None:  # noqa: ARG002 - the same
         """Write the seal, whole or not at all.
 

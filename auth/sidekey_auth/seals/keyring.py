@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from sidekey_auth.errors import KeyringLocked, KeyringTimedOut, KeyringUnavailable, SealError
 from sidekey_auth.seal import Seal, parse_seal
+from sidekey_auth.unchained import unchained
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -46,6 +47,7 @@ class KeyringSeal:
         """What it is called, for people."""
         return "the OS keyring"
 
+    @unchained
     async def read(self, vault: str) -> Seal | None:
         """Return the seal in the keyring, or None where it has no entry for this vault.
 
@@ -56,6 +58,7 @@ class KeyringSeal:
         text = await self._ask(lambda: chosen_keyring().get_password(SERVICE, vault), "read")
         return None if text is None else parse_seal(text, self.name)
 
+    @unchained
     async def store(self, vault: str, seal: Seal) -> None:
         """Put the seal into the keyring, in the place of the one before.
 

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 
 from sidekey_auth.errors import VaultUnreadable, WrongSeal
 from sidekey_auth.seal import Seal
+from sidekey_auth.unchained import unchained
 
 FORMAT: Final = 1
 _NEWER: Final = "It was written by a newer sidekey: update this one."
@@ -74,6 +75,7 @@ def close_document(vault: str, address: Address, content: Mapping[str, Any], sea
     return json.dumps({**place, "sealed": seal.close(json.dumps(inside).encode())}).encode() + b"\n"
 
 
+@unchained
 def open_document(vault: str, address: Address, data: bytes, seal: Seal) -> dict[str, Any]:
     """Return the content of a sealed document.
 
@@ -135,6 +137,7 @@ def write_identity(vault: str) -> bytes:
     return json.dumps({"format": FORMAT, "id": vault}).encode() + b"\n"
 
 
+@unchained
 def read_identity(data: bytes) -> str:
     """Return the vault's id from the bytes of ``vault.json``.
 

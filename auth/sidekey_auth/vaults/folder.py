@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 from datetime import datetime
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sidekey_auth.credential import checked_profile
-from sidekey_auth.errors import ConfigurationError, VaultUnreadable
+from sidekey_auth.errors import ConfigurationError, VaultError, VaultUnreadable, VaultUnwritable
 from sidekey_auth.seal import Seal
 
 from .document import (
@@ -41,6 +42,8 @@ _SEALED: Final = ".sealed"
 _LOCK: Final = ".lock"
 _TRIAL: Final = 16 * 1024
 """Bytes; about what a credential takes."""
+LARGEST_WRITTEN: Final = 2 * 1024 * 1024
+"""Bytes of a sealed document: room for all tokens at their greatest length, whatever their characters."""
 
 
 class VaultFolder:
@@ -123,12 +126,18 @@ class VaultFolder:
 
         Raises:
             WrongSeal, VaultUnreadable: what is there cannot be opened, so nothing was written.
-            VaultUnwritable, VaultExposed: nothing was written.
+            VaultUnwritable, VaultExposed: nothing was written; also where it could not be read again.
         """
         self.read(vault, address, seal)
         place = self.place(address)
+        sealed = close_document(vault, address, content, seal)
+        if len(sealed) > LARGEST_WRITTEN:
+            raise VaultUnwritable(
+                f"{place} would be larger than {LARGEST_WRITTEN} bytes, which no credential is",
+                remedy="Run `sidekey logout`, then `sidekey login`.",
+            )
         sweep(place)
-        write_whole(place, close_document(vault, address, content, seal))
+        write_whole(place, sealed)
 
     def profiles(self) -> tuple[str, ...]:
         """Return the names of the profiles that have a document, sorted.
@@ -156,6 +165,17 @@ class VaultFolder:
             raise unreadable(folder, error) from None
         names = (file.removesuffix(ending) for file in files if file.endswith(ending))
         return tuple(sorted(name for name in names if _is_profile(name)))
+
+    def fingerprint(self) -> bytes:
+        """Return what tells one state of the vault from another: a hash over all its files."""
+        found = hashlib.sha256()
+        for path in (self._identity, *(self.place(address) for address in self.documents())):
+            try:
+                content = hashlib.sha256(read_private(path) or b"").digest()
+            except VaultError as error:
+                content = type(error).__name__.encode()
+            found.update(hashlib.sha256(os.fsencode(path)).digest() + content)
+        return found.digest()
 
     # --- the vault as a whole -------------------------------------------------------------------------
 

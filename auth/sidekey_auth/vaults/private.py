@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sidekey_auth.errors import VaultError, VaultExposed, VaultUnreadable, VaultUnwritable
 
-LARGEST = 1024 * 1024
-"""Bytes; no document of ours comes near it."""
+LARGEST = 8 * 1024 * 1024
+"""Bytes of a file that is read. More than is written today: older versions wrote what they were given."""
 
 _POSIX = os.name == "posix"
 _OTHERS = 0o077

@@ -14,13 +14,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeVar
 
-from sidekey_auth.errors import NoVault, VaultAway, VaultUnreadable, WrongSeal
+from sidekey_auth.errors import NoVault, SidekeyError, VaultAway, VaultUnreadable, WrongSeal
 from sidekey_auth.seal import Seal, SealSource, new_seal_key
 from sidekey_auth.vault import PATIENCE
 
 from .document import SEAL_CHECK, Address
 from .folder import VaultFolder
-from .locks import held
+from .locks import POLL, held
+from .rereading import Rereading
 from .unbroken import unbroken
 
 _READINGS_OF_THE_SEAL: Final = 4
@@ -47,6 +48,7 @@ class SealedFolder:
         self._known: tuple[str, Seal] | None = None
         self._vault: str | None = None
         self._seen: set[Address] = set()
+        self.rereading = Rereading()
 
     def held(
         self, name: str, what: str, *, timeout: float | None = None
@@ -153,17 +155,34 @@ class SealedFolder:
         self._seen.add(address)
 
     async def _with_seal(self, work: Callable[[str, Seal], Result]) -> Result:
-        tried: Seal | None = None
-        reading = 0
-        while True:
-            vault, seal = await self.seal(fresh=reading > 0)
+        for _ in range(_READINGS_OF_THE_SEAL):
+            vault, seal = await self.seal()
             try:
                 return await unbroken(work, vault, seal)
             except WrongSeal:
-                reading += 1
-                if seal == tried or reading == _READINGS_OF_THE_SEAL:
+                if not await self._has_another_seal(than=seal):
                     raise
-                tried = seal
+        vault, seal = await self.seal()
+        return await unbroken(work, vault, seal)
+
+    async def _has_another_seal(self, *, than: Seal) -> bool:
+        """Read the seal again if that may help, and tell whether it is another one."""
+        content = await asyncio.to_thread(self.folder.fingerprint)
+        if self.rereading.begin(content, asyncio.get_running_loop().time()):
+            trouble: SidekeyError | None = None
+            try:
+                await self.seal(fresh=True)
+            except SidekeyError as error:
+                trouble = error
+                raise
+            finally:
+                self.rereading.end(trouble)
+        # By somebody else, perhaps in another event loop.
+        while self.rereading.under_way:  # noqa: ASYNC110
+            await asyncio.sleep(POLL)
+        if (known := self.rereading.trouble) is not None:
+            raise type(known)(str(known), remedy=known.remedy)
+        return self._known is not None and self._known[1] != than
 
     async def seal(self, *, fresh: bool = False) -> tuple[str, Seal]:
         """Return the vault's id and its seal.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +10,14 @@ from typing import Annotated
 
 import typer
 
+from sidekey_auth.clock import SystemClock
 from sidekey_auth.codex import CodexAuth, auth_path, parse_auth, read_auth_file, without_refresh_token
 from sidekey_auth.codex_import import Imported, import_codex
 from sidekey_auth.codex_paste import is_complete_json
 from sidekey_auth.codex_preview import Preview, preview
+from sidekey_auth.credential import Credential
 from sidekey_auth.errors import Cancelled, ConfigurationError, SidekeyError
+from sidekey_auth.renewal import can_refresh
 from sidekey_proxy.place import Place, find_place
 
 from .login import refresh_now
@@ -67,7 +69,8 @@ def codex(
         settings = place.issuer_settings()
         auth = parse_auth(_text(source, file), settings.allows)
         auth = without_refresh_token(auth) if no_refresh_token else auth
-        told.figure(_previewed(preview(auth, time.time())))
+        stored = await place.vault.load(place.profile)
+        told.figure(_previewed(preview(auth, SystemClock().wall(), stored)))
         _confirm(told, yes=yes, pasted=source == "-")
         return await take_over(place, auth)
 
@@ -87,12 +90,31 @@ async def take_over(place: Place, auth: CodexAuth) -> Report:
 
 
 def _told(result: Imported, auth: CodexAuth) -> Report:
+    if result.kept:
+        return _told_of_kept(result.credential)
     if result.problem is not None:
         raise SidekeyError(
             f"imported, but there is no API key: {result.problem}", remedy=result.problem.remedy
         )
     who = (auth.claims.email if auth.claims else None) or auth.account_id
     return Report(sentence=f"Imported Codex's sign-in{f' of {who}' if who else ''}.")
+
+
+def _told_of_kept(credential: Credential) -> Report:
+    """Return what is said where the stored sign-in came from the very file, and is newer."""
+    if not can_refresh(credential):
+        ended = credential.refresh_failure.message if credential.refresh_failure else "it was refused"
+        raise SidekeyError(
+            f"the sign-in in this file is stored already, and has ended: {ended}",
+            remedy="Run `codex login` and import again, or run `sidekey login`.",
+        )
+    return Report(
+        sentence="Nothing was imported: this sign-in is stored already, and newer there than in the file.",
+        notes=(
+            "sidekey has refreshed it since: the file's refresh token is spent, and the stored tokens stay.",
+            "To take over a new sign-in of Codex, run `codex login` first.",
+        ),
+    )
 
 
 def _text(source: str | None, file: Path | None) -> str:
@@ -128,7 +150,8 @@ def _previewed(found: Preview) -> str:
         ("Expiry", _expiry(found)),
     ]
     facts = tuple((label, value) for label, value in rows if value)
-    return for_people(Report(facts=facts, notes=(found.notice,) if found.notice else ()))
+    notes = tuple(note for note in (found.notice, *found.cautions) if note)
+    return for_people(Report(facts=facts, notes=notes))
 
 
 def _presence(there: bool) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from sidekey_auth.credential import next_generation
 from sidekey_auth.errors import SidekeyError
-from sidekey_auth.secret import Secret
+from sidekey_auth.secret import Secret, is_token
 from sidekey_proxy.place import Place, find_place
 
 from .options import Config, Profile, Sandbox
@@ -81,8 +81,7 @@ async def remove_key(place: Place) -> Report:
 
 
 def _checked(key: Secret) -> Secret:
-    value = key.reveal()
-    if len(value) < _SHORTEST or not value.isascii() or not value.isprintable() or " " in value:
+    if len(key.reveal()) < _SHORTEST or not is_token(key.reveal()):
         raise SidekeyError(
             "this is not an API key", remedy="Copy it whole from https://platform.openai.com/api-keys."
         )

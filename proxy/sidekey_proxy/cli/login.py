@@ -22,8 +22,10 @@ from sidekey_auth.errors import (
 )
 from sidekey_auth.signin import BrowserInvitation, PasteInvitation, SignedIn, SignIn
 from sidekey_auth.signout import SignedOut, sign_out
+from sidekey_proxy.configuration.settings import allowed_origins
 from sidekey_proxy.place import Place, find_place
 from sidekey_proxy.status import span
+from sidekey_proxy.upstream.rules import sign_in_may_go
 
 from .browser import Way, open_browser, propose, this_machine
 from .options import Config, Profile, Sandbox
@@ -136,7 +138,13 @@ async def _after(place: Place, signed_in: SignedIn, *, redeem: bool) -> tuple[st
     id_token = signed_in.credential.id_token
     if not redeem or id_token is None:
         return ()
-    redemption = await redeem_credits(place.settings.upstream, id_token, place.issuer_settings())
+    allowed = allowed_origins(place.settings)
+    redemption = await redeem_credits(
+        place.settings.upstream,
+        id_token,
+        place.issuer_settings(),
+        may_carry=lambda url: sign_in_may_go(url, allowed),
+    )
     if redemption.problem is not None:
         output().say(f"Warning: {redemption.problem}")
         return ()

@@ -22,6 +22,7 @@ from sidekey_auth.errors import ConfigurationError, IssuerUnavailable, SealError
 from sidekey_auth.issuer_settings import JWKS_PATH
 from sidekey_auth.outbound import Outbound
 from sidekey_auth.proxies import proxy_for
+from sidekey_auth.seals.file import FileSeal
 from sidekey_proxy.addresses import ListenAddress
 from sidekey_proxy.configuration.settings import allowed_origins
 from sidekey_proxy.listener.endpoint import bind
@@ -50,6 +51,7 @@ async def examine(place: Place) -> list[Finding]:
     """
     looks: list[tuple[str, Callable[[Place], Awaitable[list[Finding]]]]] = [
         ("vault", _vault),
+        ("seal", _seal),
         ("credential", _credential),
         ("listeners", _listeners),
         ("certificate", _certificate),
@@ -79,6 +81,15 @@ async def _guarded(
 async def _vault(place: Place) -> list[Finding]:
     there = await place.vault.examine()
     return [findings.vault_found(await place.vault.describe(), there=there)]
+
+
+async def _seal(place: Place) -> list[Finding]:
+    """Look at a seal that a person keeps in a file; one of sidekey's own is refused where it is open."""
+    seal = place.seal
+    if not isinstance(seal, FileSeal) or seal.keeps:
+        return []
+    mode = await asyncio.to_thread(seal.open_to_others)
+    return [] if mode is None else [findings.seal_file_open(seal.path, mode)]
 
 
 async def _credential(place: Place) -> list[Finding]:

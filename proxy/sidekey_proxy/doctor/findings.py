@@ -76,6 +76,21 @@ def vault_found(description: VaultDescription, *, there: bool) -> Finding:
     return Finding("vault", "ok", f"Opens and can be written: {description.where}, {description.sealed_by}.")
 
 
+def seal_file_open(file: Path, mode: int) -> Finding:
+    """Judge that other users can get at the file that holds the seal.
+
+    Args:
+        file: where it is.
+        mode: its permissions.
+    """
+    return Finding(
+        "seal",
+        "warning",
+        f"Other users can get at the seal in {file} (mode {mode:03o}): with it, the vault's files are open.",
+        f"Run `chmod 600 {file}`, unless nobody else is on this machine or in this container.",
+    )
+
+
 def standing_found(standing: Standing, *, may_carry: bool, upstream: str) -> Finding:
     """Judge whether requests would be sent with a bearer.
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from sidekey_auth.server_log import server_log
 from sidekey_proxy.admin.health import Health, admin_application
 from sidekey_proxy.guard import GuardRules
 from sidekey_proxy.message.exchange import Exchange
@@ -93,7 +94,9 @@ class AdminDoor:
         self.endpoint = Endpoint(bound)
         self._rules = GuardRules()
         application = admin_application(health, lambda: self._rules)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            application, access_log=None, logger=server_log("admin"), shutdown_timeout=1.0
+        )
 
     @property
     def open_requests(self) -> int:

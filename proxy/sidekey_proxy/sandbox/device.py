@@ -12,7 +12,7 @@ from aiohttp import web
 
 from .authorize import page
 from .events import EventLog, Kind
-from .faults import DeviceDenied, DevicePending, DeviceUnavailable, Faults
+from .faults import DeviceDenied, DevicePending, DevicePollFails, DeviceUnavailable, Faults
 from .issued import Issued, Session, challenge_of
 from .pages import device_page, message_page
 from .refusal import Refusal
@@ -132,6 +132,9 @@ class DeviceEndpoints:
         }
 
     def _poll(self, body: Body) -> dict[str, object]:
+        failing = self._faults.take(DevicePollFails)
+        if failing:
+            raise Refusal(failing.status, failing.code, "The sandbox was asked to fail.")
         denied = self._faults.take(DeviceDenied)
         if denied:
             raise Refusal(denied.status, "access_denied", "The sign-in was refused.")

@@ -154,6 +154,19 @@ class DeviceDenied(Fault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePollFails(Fault):
+    """A poll for the device code is answered with this error instead of being looked at.
+
+    Attributes:
+        status: such as 503, or 400 with ``slow_down``.
+        code: the error's code (RFC 8628 section 3.5 has some), or None.
+    """
+
+    status: int = 503
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceUnavailable(Fault):
     """The device code is not enabled for this account."""
 
@@ -244,6 +257,7 @@ KINDS: Final[tuple[type[Fault], ...]] = (
     RevokeFails,
     DevicePending,
     DeviceDenied,
+    DevicePollFails,
     DeviceUnavailable,
     ApiStatus,
     SocketRefused,

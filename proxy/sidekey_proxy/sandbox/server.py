@@ -11,6 +11,7 @@ from aiohttp import web
 from sidekey_auth.credential import TokenSet
 from sidekey_auth.errors import ConfigurationError
 from sidekey_auth.secret import Secret
+from sidekey_auth.server_log import server_log
 
 from . import authorize, control, device, issuer
 from .api import Api
@@ -97,6 +98,7 @@ class Sandbox:
         runner = web.AppRunner(
             self._application(),
             access_log=None,
+            logger=server_log("sandbox"),
             shutdown_timeout=0.1,
             handler_cancellation=True,
             auto_decompress=False,

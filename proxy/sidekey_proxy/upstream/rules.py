@@ -106,6 +106,20 @@ def may_carry(origin: Origin, bearer_origin: Mode, allowed: Collection[Origin]) 
     return bearer_origin == "api_key" or is_openai(origin) or origin in allowed
 
 
+def sign_in_may_go(url: str, allowed: Collection[Origin]) -> bool:
+    """Tell whether a token of a sign-in may go to an address: where the bearer may, and nowhere else.
+
+    Args:
+        url: the whole address.
+        allowed: the setting ``allow_upstream``.
+    """
+    try:
+        origin = _origin(_split(url))
+    except ValueError:
+        return False
+    return may_carry(origin, "chatgpt", allowed)
+
+
 def clear_text_problem(origin: Origin, *, allow_insecure: bool) -> str | None:
     """Say why a bearer must not travel to this upstream unencrypted, or return None where it may.
 

@@ -87,6 +87,23 @@ async def test_a_seal_that_cannot_be_had_is_found_before_there_is_a_vault(house:
     assert "SIDEKEY_SEAL_KEY" in findings["vault"].says
 
 
+@pytest.mark.parametrize(("mode", "told"), [(0o600, False), (0o644, True)])
+async def test_a_seal_file_that_others_can_read_is_a_warning(
+    house: House, tmp_path: Path, mode: int, told: bool
+) -> None:
+    path = tmp_path / "seal"
+    path.write_text(house.environment.pop("SIDEKEY_SEAL_KEY"))
+    house.canary.allow_file(path)
+    path.chmod(mode)
+    findings = await found(house, SIDEKEY_SEAL_KEY_FILE=str(path))
+    assert findings["vault"].verdict == "ok"
+    assert ("seal" in findings) is told
+    if told:
+        assert findings["seal"].verdict == "warning"
+        assert f"{path} (mode 644)" in findings["seal"].says
+        assert f"chmod 600 {path}" in findings["seal"].remedy
+
+
 async def test_an_open_folder_is_found_before_there_is_a_vault_in_it(house: House) -> None:
     house.home.mkdir(mode=0o755)
     findings = await found(house)

@@ -18,6 +18,7 @@ from sidekey_proxy.sandbox import (
     AuthorizeWithoutCode,
     DeviceDenied,
     DevicePending,
+    DevicePollFails,
     DeviceUnavailable,
     JwksUnavailable,
     RevokeFails,
@@ -345,12 +346,15 @@ async def test_a_denied_device_gets_a_final_answer(hand: Hand) -> None:
     assert (await poll(hand, device))[0] == 400
 
 
-async def test_the_device_flow_can_be_pending_denied_or_absent_on_demand(quick: Hand) -> None:
+async def test_the_device_flow_can_be_pending_denied_failing_or_absent_on_demand(quick: Hand) -> None:
     quick.sandbox.faults.put(DevicePending(status=404, times=2))
     device = await start_device(quick)
     assert [(await poll(quick, device))[0] for _ in range(3)] == [404, 404, 200]
     quick.sandbox.faults.put(DeviceDenied(status=401))
     assert (await poll(quick, await start_device(quick)))[0] == 401
+    quick.sandbox.faults.put(DevicePollFails(status=400, code="slow_down"))
+    device = await start_device(quick)
+    assert [(await poll(quick, device))[0] for _ in range(2)] == [400, 200]
     quick.sandbox.faults.put(DeviceUnavailable())
     status, _ = await quick.json("/api/accounts/deviceauth/usercode", client_id=quick.sandbox.client_id)
     assert status == 404
