@@ -14,11 +14,10 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 
-import structlog
-
 from .clock import Clock, SystemClock
 from .credential import DEFAULT_PROFILE, Bearer, Credential, Mode, bearer_of
 from .errors import IssuerUnavailable, NoBearer, SealError, SidekeyError, VaultError
+from .log import get_logger
 from .pauses import Backoff, Disbelief
 from .renewal import Demand
 from .source import Source
@@ -26,7 +25,7 @@ from .states import Runtime, Standing, standing_of
 from .timing import Timing
 from .vault import Vault
 
-log = structlog.get_logger("sidekey.broker")
+log = get_logger("sidekey.broker")
 
 LOOK_EVERY = 30.0
 SAVE_EVERY = 2.0

@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import structlog
-
 from sidekey_auth.claims import Claims, read_claims, same_account
 from sidekey_auth.clock import Clock
 from sidekey_auth.credential import Credential, Failure, TokenSet, with_tokens
 from sidekey_auth.errors import IdTokenInvalid, IssuerRefused, IssuerUnavailable, NoRefreshToken
+from sidekey_auth.log import get_logger
 from sidekey_auth.renewal import (
     ACCOUNT_CHANGED,
     Demand,
@@ -28,7 +27,7 @@ from sidekey_auth.signed_in import with_key, without_key
 from sidekey_auth.source import Journal
 from sidekey_auth.timing import Timing
 
-log = structlog.get_logger("sidekey.renewal")
+log = get_logger("sidekey.renewal")
 
 
 class TokenIssuer(Protocol):
