@@ -22,10 +22,11 @@ from tenacity import (
 )
 
 from . import issuer_answers as answers
-from .claims import Claims, key_id, verify
+from .claims import Claims
 from .clock import Clock, SystemClock
 from .credential import Credential, TokenSet
 from .errors import IssuerUnavailable
+from .id_token import key_id, verify
 from .issuer_answers import DeviceGrant, DeviceStart
 from .issuer_failures import Answer, worth_repeating
 from .issuer_settings import (
