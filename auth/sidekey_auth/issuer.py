@@ -9,17 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Final, Self, TypeVar
-
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_after_delay,
-    wait_exponential,
-    wait_random,
-)
+from typing import Self, TypeVar
 
 from . import issuer_answers as answers
 from .claims import Claims
@@ -42,16 +32,9 @@ from .issuer_settings import (
     IssuerSettings,
 )
 from .jwks import KeySet, KeySetCache
-from .log import get_logger
 from .outbound import Outbound
+from .retries import repeated
 from .secret import Secret
-
-log = get_logger("sidekey.issuer")
-
-LONGEST_TRYING: Final = 45.0
-"""Seconds after which nothing is tried anew: others wait for the vault's lock meanwhile."""
-LONGEST_PAUSE: Final = 5.0
-"""Seconds between two tries, jitter apart."""
 
 T = TypeVar("T")
 
@@ -265,20 +248,7 @@ class Issuer:
         *,
         again: Callable[[Exception], bool] = worth_repeating,
     ) -> T:
-        pause = self.settings.retry_wait
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, Exception) and again(error)),
-            stop=stop_after_attempt(self.settings.attempts) | stop_after_delay(LONGEST_TRYING),
-            wait=wait_exponential(pause, max=LONGEST_PAUSE) + wait_random(0, pause),
-            before_sleep=_tell_of_another_try,
-            reraise=True,
-        )
-        return await retrying(send)
-
-
-def _tell_of_another_try(state: RetryCallState) -> None:
-    reason = state.outcome.exception() if state.outcome else None
-    log.warning("asking again", reason=str(reason), seconds=round(state.upcoming_sleep, 2))
+        return await repeated(send, again, attempts=self.settings.attempts, pause=self.settings.retry_wait)
 
 
 def _nothing_was_sent(error: Exception) -> bool:
