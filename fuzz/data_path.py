@@ -12,6 +12,7 @@ from typing import Final, Self, TypeVar
 
 from sidekey_auth.credential import Bearer
 from sidekey_auth.secret import Secret
+from sidekey_auth.upstream import parse_base
 from sidekey_proxy import logs
 from sidekey_proxy.forward import Forward
 from sidekey_proxy.guard import GuardRules
@@ -19,7 +20,6 @@ from sidekey_proxy.listener.server import Listener, ListenerSettings
 from sidekey_proxy.message.exchange import Exchange
 from sidekey_proxy.replay.copies import Copies
 from sidekey_proxy.upstream.pool import PooledUpstream, UpstreamSettings
-from sidekey_proxy.upstream.rules import parse_base
 
 from . import reading
 from .fault import Fault, demand

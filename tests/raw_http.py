@@ -15,13 +15,13 @@ from typing import Any, Self
 from sidekey_auth.credential import Bearer
 from sidekey_auth.errors import NoBearer
 from sidekey_auth.secret import Secret
+from sidekey_auth.upstream import parse_base
 from sidekey_proxy.forward import Forward
 from sidekey_proxy.guard import GuardRules
 from sidekey_proxy.listener.server import Listener, ListenerSettings
 from sidekey_proxy.message.exchange import Exchange
 from sidekey_proxy.record import RequestRecord
 from sidekey_proxy.upstream.pool import PooledUpstream, UpstreamSettings
-from sidekey_proxy.upstream.rules import parse_base
 
 PATIENCE = 10.0
 """Seconds after which a test that waits for an event has failed."""

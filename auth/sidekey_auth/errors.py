@@ -196,6 +196,16 @@ class NoRefreshToken(SidekeyError):
 # --- keeping it -----------------------------------------------------------------------------------------
 
 
+class NotAnApiKey(SidekeyError):
+    """What was to be stored as an API key cannot be one."""
+
+    code = "not_an_api_key"
+    remedy = "Copy it whole from https://platform.openai.com/api-keys."
+
+    def __init__(self) -> None:
+        super().__init__("this is not an API key")
+
+
 class VaultError(SidekeyError):
     """The vault cannot be used as it is; nothing in it was changed."""
 

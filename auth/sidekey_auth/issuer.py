@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Final, Self, TypeVar
-
-import stamina
+from typing import Self, TypeVar
 
 from . import issuer_answers as answers
-from .claims import Claims, key_id, verify
+from .claims import Claims
 from .clock import Clock, SystemClock
 from .credential import Credential, TokenSet
 from .errors import IssuerUnavailable
+from .id_token import key_id, verify
 from .issuer_answers import DeviceGrant, DeviceStart
 from .issuer_failures import Answer, worth_repeating
 from .issuer_settings import (
@@ -34,10 +33,8 @@ from .issuer_settings import (
 )
 from .jwks import KeySet, KeySetCache
 from .outbound import BeforeSending, Outbound
+from .retries import repeated
 from .secret import Secret
-
-LONGEST_TRYING: Final = 45.0
-"""Seconds after which nothing is tried anew: others wait for the vault's lock meanwhile."""
 
 T = TypeVar("T")
 
@@ -258,13 +255,7 @@ class Issuer:
         *,
         again: Callable[[Exception], bool] = worth_repeating,
     ) -> T:
-        caller = stamina.AsyncRetryingCaller(
-            attempts=self.settings.attempts,
-            timeout=LONGEST_TRYING,
-            wait_initial=self.settings.retry_wait,
-            wait_jitter=self.settings.retry_wait,
-        )
-        return await caller(again, send)
+        return await repeated(send, again, attempts=self.settings.attempts, pause=self.settings.retry_wait)
 
 
 def _nothing_was_sent(error: Exception) -> bool:

@@ -11,9 +11,9 @@ from typing import Any, Final
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from .claims import ALGORITHM
 from .clock import Clock
 from .errors import IdTokenInvalid, IssuerUnavailable
+from .id_token import ALGORITHM
 
 SMALLEST_KEY: Final = 2048
 """Bits; RFC 7518 section 3.3 demands no less."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import traceback
 
-import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 
-log = structlog.get_logger("sidekey.server")
+from .log import get_logger
+
+log = get_logger("sidekey.server")
 
 
 def server_log(server: str) -> logging.Logger:

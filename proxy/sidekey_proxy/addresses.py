@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
+
+from sidekey_auth.hosts import ip_address, is_loopback_host, parse_host
 
 LOOPBACK_HOST: Final = "127.0.0.1"
 _HIGHEST_PORT: Final = 65535
@@ -18,8 +18,6 @@ _HIGHEST_MODE: Final = 0o777
 _FOR_THE_OTHERS: Final = 0o077
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes: systems allow from 103, and a name that the socket has for a moment must fit, too."""
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST_NAME = re.compile(rf"(?=.{{1,253}}\.?\Z){_LABEL}(?:\.{_LABEL})*\.?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,44 +167,6 @@ def parse_port(text: str) -> int:
     return int(text)
 
 
-def parse_host(text: str) -> str:
-    """Return a host's name or IP address in lower case, IPv6 without brackets.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    ip = ip_address(bare)
-    if ip is not None:
-        return str(ip)
-    if bare != text or not _HOST_NAME.fullmatch(text) or _looks_numeric(text):
-        raise ValueError("the host is neither a name nor an IP address")
-    return text.lower()
-
-
-@lru_cache(maxsize=256)  # each request's Host is asked about
-def is_loopback_host(host: str) -> bool:
-    """Tell whether a host is this machine's loopback: 127.0.0.0/8, ::1, or localhost (RFC 6761 section 6.3).
-
-    Any other name may point anywhere, and is not.
-    """
-    ip = ip_address(host)
-    if ip is not None:
-        return ip.is_loopback
-    name = host.lower().rstrip(".")
-    return name == "localhost" or name.endswith(".localhost")
-
-
-def ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the IP address that a host is, an IPv4 one inside IPv6 as itself, or None for a name."""
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return mapped or ip
-
-
 def base_url(listener: Address, hosts: Sequence[str] = ()) -> str:
     """Return the ``OPENAI_BASE_URL`` of a listener, seen from this machine.
 
@@ -242,9 +202,3 @@ def _host(text: str) -> str:
     if ":" in text and not text.startswith("["):
         raise ValueError("an IPv6 address stands in brackets, such as [::1]:8484")
     return parse_host(text)
-
-
-def _looks_numeric(text: str) -> bool:
-    """Tell whether inet_aton would read it as an IPv4 address in an odd spelling (127.1, 0x7f.1)."""
-    last = text.rstrip(".").rpartition(".")[2].lower()
-    return last.isdigit() or bool(re.fullmatch(r"0x[0-9a-f]*", last))

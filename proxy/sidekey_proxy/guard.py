@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from sidekey_auth.hosts import is_loopback_host
 from sidekey_auth.secret import Secret
 
-from .addresses import is_loopback_host
 from .message import cors, failures, subprotocols
 from .message.exchange import RequestHead, every
 from .message.failures import Failure, Reply

@@ -1,7 +1,8 @@
 """The log: one line per event on standard error, coloured for people or JSON for programs, secrets masked.
 
-Modules say ``log = structlog.get_logger("sidekey.<module>")``. The standard library's loggers (aiohttp's,
-asyncio's, keyring's) come out as the same lines. Tracebacks hold no local variables.
+Modules say ``log = structlog.get_logger("sidekey.<module>")``. What ``sidekey_auth`` and others (aiohttp,
+asyncio, keyring) log through the standard library comes out as the same lines. Tracebacks hold no local
+variables.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from typing import Any, Final, TextIO
 
 import structlog
 
+from sidekey_auth import log as library_log
+from sidekey_auth.redaction import Redactor
+
 from . import access_log
 from .configuration.settings import LogFormat, LogLevel
 from .record import RequestRecord
-from .redaction import Redactor
 
 redactor: Final = Redactor()
 """Masks every line; what is secret without looking like it is told to its ``watch``."""
@@ -217,14 +220,21 @@ class _StandardHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record's line; never raises."""
-        try:
-            event = record.getMessage()
-        except Exception:  # noqa: BLE001 - whoever logged it gave arguments that do not fit
-            event = str(record.msg)
-        said: Event = {"event": event, "level": record.levelname.lower(), "logger": record.name}
+        said = _said(record)
+        said.update(level=record.levelname.lower(), logger=record.name)
         if record.exc_info:
             said["exc_info"] = record.exc_info
         self._log.write(self._log.line(said))
+
+
+def _said(record: logging.LogRecord) -> Event:
+    if isinstance(record.msg, library_log.Event):
+        event = {**record.msg.fields, "event": record.msg.name}
+        return structlog.contextvars.merge_contextvars(None, record.levelname.lower(), event)
+    try:
+        return {"event": record.getMessage()}
+    except Exception:  # noqa: BLE001 - whoever logged it gave arguments that do not fit
+        return {"event": str(record.msg)}
 
 
 def _route_standard_logging(log: Log, level: int) -> None:

@@ -22,6 +22,7 @@ from sidekey_auth.source import Source
 from sidekey_auth.sources.chatgpt import ChatGptSource
 from sidekey_auth.sources.static import StaticSource
 from sidekey_auth.timing import Timing
+from sidekey_auth.upstream import may_carry, parse_base
 from sidekey_auth.vault import VaultDescription
 from sidekey_auth.vaults.file import FileVault
 from sidekey_auth.vaults.home import state_home
@@ -30,7 +31,6 @@ from .configuration.config import Configuration, load
 from .configuration.folders import home
 from .configuration.settings import Settings, allowed_origins
 from .status import StatusReport, report
-from .upstream.rules import may_carry, parse_base
 
 if TYPE_CHECKING:
     from sidekey_auth.issuer import Issuer, Issuers

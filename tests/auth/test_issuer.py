@@ -284,6 +284,22 @@ async def test_keys_out_of_reach_are_transient(sandbox: Sandbox, issuer: Issuer)
     assert await issuer.verify(sandbox.id_token(), sandbox.client_id)
 
 
+async def test_what_is_asked_again_is_logged_and_printed_nowhere(
+    sandbox: Sandbox,
+    issuer: Issuer,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sandbox.faults.put(JwksUnavailable(times=2))
+    await issuer.jwks()
+    assert capfd.readouterr() == ("", "")
+    assert [(record.name, record.levelname) for record in caplog.records] == [
+        ("sidekey.issuer", "WARNING"),
+        ("sidekey.issuer", "WARNING"),
+    ]
+    assert caplog.messages[0].startswith("asking again reason=\"the issuer's public keys cannot be had: ")
+
+
 # --- the rest -----------------------------------------------------------------------------------------------
 
 

@@ -7,9 +7,9 @@ import logging
 
 import pytest
 from aiohttp import web
-from structlog.testing import capture_logs
 from yarl import URL
 
+from captured import capture_logs
 from sidekey_auth.callback import CallbackServer
 from sidekey_auth.server_log import server_log
 from sidekey_proxy.sandbox import Sandbox

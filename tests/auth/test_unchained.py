@@ -16,10 +16,11 @@ from keyring.backend import KeyringBackend
 
 from sidekey_auth import issuer_answers
 from sidekey_auth.authorize import parse_callback
-from sidekey_auth.claims import key_id, read_claims, verify
+from sidekey_auth.claims import read_claims
 from sidekey_auth.codex import decode_auth, parse_auth, read_auth_file
 from sidekey_auth.credential import from_document
 from sidekey_auth.errors import IssuerUnavailable, SidekeyError, VaultUnreadable
+from sidekey_auth.id_token import key_id, verify
 from sidekey_auth.issuer_failures import Answer
 from sidekey_auth.outbound import Outbound
 from sidekey_auth.seal import Seal, new_seal_key, parse_seal

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
+from captured import capture_logs
 from sidekey_auth.errors import VaultUnwritable
 from sidekey_auth.vaults.durable import sync_file, write_whole
 

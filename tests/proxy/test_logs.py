@@ -18,6 +18,7 @@ import pytest
 import structlog
 
 from canary import Canary
+from sidekey_auth.log import get_logger
 from sidekey_auth.secret import Secret
 from sidekey_proxy import logs
 from sidekey_proxy.logs import Log, configure, redactor
@@ -171,6 +172,55 @@ def test_the_standard_librarys_records_come_out_as_the_same_lines() -> None:
     ]
     assert lines[0]["event"] == "bad request from ?code=***"
     assert lines[1]["event"] == "takes %s %s"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("method", ["debug", "info", "warning", "error"])
+def test_what_the_library_logs_comes_out_as_if_the_proxy_had_logged_it(
+    form: Any, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs.structlog.processors, "TimeStamper", lambda **_: lambda _l, _m, event: event)
+    lines = []
+    fields = {
+        "rotated": True,
+        "reason": f"no luck with {JWT}",
+        "id_token": True,
+        "api_key": "plain-key",
+        "nested": {"refresh_token": "plain-token", "seconds": 1.5},
+        "trace": "Traceback:\n  it broke\n",
+        "nothing": None,
+    }
+
+    for logger in (structlog.get_logger("sidekey.broker"), get_logger("sidekey.broker")):
+        stream = io.StringIO()
+        configure(level="debug", form=form, stream=stream, always={"sandbox": True})
+        with structlog.contextvars.bound_contextvars(profile="work"):
+            getattr(logger, method)("renewal failed", **fields)
+        lines.append(stream.getvalue())
+
+    as_the_proxy, as_the_library = lines
+    assert as_the_library == as_the_proxy
+    assert "plain-" not in as_the_library
+    assert JWT not in as_the_library
+
+
+def test_what_the_library_logs_below_the_level_is_left_out() -> None:
+    stream = io.StringIO()
+    configure(level="error", stream=stream)
+
+    get_logger("sidekey.broker").warning("it rains")
+
+    assert stream.getvalue() == ""
+
+
+def test_fields_of_other_libraries_records_stay_out() -> None:
+    stream = io.StringIO()
+    configure(stream=stream)
+
+    logging.getLogger("theirs").warning("it rains", extra={"degree": 3})
+
+    (line,) = as_json(stream)
+    assert sorted(line) == ["event", "level", "logger", "timestamp"]
 
 
 async def test_a_task_that_failed_unseen_is_logged_with_its_secrets_masked() -> None:

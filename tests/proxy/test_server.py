@@ -19,6 +19,7 @@ from sidekey_auth.clock import SystemClock
 from sidekey_auth.errors import ConfigurationError
 from sidekey_auth.secret import Secret
 from sidekey_auth.timing import Timing
+from sidekey_auth.upstream import parse_base
 from sidekey_auth.vaults.memory import MemoryVault
 from sidekey_proxy.addresses import Address, UnixAddress
 from sidekey_proxy.configuration.settings import Settings
@@ -28,7 +29,6 @@ from sidekey_proxy.listener.endpoint import bind
 from sidekey_proxy.listener.tls import server_tls
 from sidekey_proxy.running.server import Arrangement, Server
 from sidekey_proxy.upstream.pool import PooledUpstream, UpstreamSettings
-from sidekey_proxy.upstream.rules import parse_base
 
 KEY = "sk-side-canary-of-the-server-0123456789"
 ANYWHERE = Address("127.0.0.1", 0)

@@ -13,11 +13,11 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-import structlog
+from sidekey_auth.log import get_logger
 
 from .private import reason_of, unwritable
 
-log = structlog.get_logger("sidekey.vault")
+log = get_logger("sidekey.vault")
 
 _TEMPORARY: Final = ".tmp"
 _NOT_SUPPORTED: Final = frozenset(

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-
 import typer
 
-from sidekey_auth.credential import next_generation
-from sidekey_auth.errors import SidekeyError
-from sidekey_auth.secret import Secret, is_token
+from sidekey_auth.secret import Secret
+from sidekey_auth.stored_credential import clear_static_key, set_static_key
 from sidekey_proxy.place import Place, find_place
 
 from .options import Config, Profile, Sandbox
@@ -18,8 +14,6 @@ from .terminal import Terminal
 from .verb import run
 
 app = typer.Typer(help="Store or remove a static API key.", no_args_is_help=True, rich_markup_mode=None)
-
-_SHORTEST = 8
 
 
 @app.command("set")
@@ -37,8 +31,7 @@ def set_key(profile: Profile = None, sandbox: Sandbox = False, config: Config = 
 
     async def work() -> Report:
         place = find_place(config=config, sandbox=sandbox, flags={"profile": profile})
-        key = _checked(Terminal().secret_line("API key"))
-        return await store_key(place, key)
+        return await store_key(place, Terminal().secret_line("API key"))
 
     run(work(), "Storing the API key failed")
 
@@ -61,28 +54,14 @@ def clear_key(profile: Profile = None, sandbox: Sandbox = False, config: Config 
 
 async def store_key(place: Place, key: Secret) -> Report:
     """Store the key, and say so."""
-    async with place.vault.lock(place.profile):
-        old = await place.vault.load(place.profile)
-        generation = next_generation(old.generation, time.time())
-        await place.vault.save(replace(old, static_key=key, generation=generation))
-    role = "the fallback of the sign-in" if old.mode == "chatgpt" else "what requests are sent with"
+    stored = await set_static_key(place.vault, key, profile=place.profile)
+    role = "the fallback of the sign-in" if stored.mode == "chatgpt" else "what requests are sent with"
     return Report(sentence=f"Stored the API key {key.masked()}: it is {role}.")
 
 
 async def remove_key(place: Place) -> Report:
     """Remove the key, and say so."""
-    async with place.vault.lock(place.profile):
-        old = await place.vault.load(place.profile)
-        if old.static_key is None:
-            return Report(sentence="There was no API key to remove.")
-        generation = next_generation(old.generation, time.time())
-        await place.vault.save(replace(old, static_key=None, generation=generation))
-    return Report(sentence=f"Removed the API key {old.static_key.masked()}.")
-
-
-def _checked(key: Secret) -> Secret:
-    if len(key.reveal()) < _SHORTEST or not is_token(key.reveal()):
-        raise SidekeyError(
-            "this is not an API key", remedy="Copy it whole from https://platform.openai.com/api-keys."
-        )
-    return key
+    removed = await clear_static_key(place.vault, profile=place.profile)
+    if removed is None:
+        return Report(sentence="There was no API key to remove.")
+    return Report(sentence=f"Removed the API key {removed.masked()}.")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sidekey_auth.credential import Credential, Mode, next_generation
+from sidekey_auth.credential import Credential
 from sidekey_auth.credits import redeem_credits
 from sidekey_auth.device import DeviceInvitation
 from sidekey_auth.errors import (
@@ -22,10 +20,11 @@ from sidekey_auth.errors import (
 )
 from sidekey_auth.signin import BrowserInvitation, PasteInvitation, SignedIn, SignIn
 from sidekey_auth.signout import SignedOut, sign_out
+from sidekey_auth.stored_credential import switch_mode
+from sidekey_auth.upstream import sign_in_may_go
 from sidekey_proxy.configuration.settings import allowed_origins
 from sidekey_proxy.place import Place, find_place
 from sidekey_proxy.status import span
-from sidekey_proxy.upstream.rules import sign_in_may_go
 
 from .browser import Way, open_browser, propose, this_machine
 from .options import Config, Profile, Sandbox
@@ -288,20 +287,14 @@ def mode(
 
 async def switch(place: Place, name: str) -> Report:
     """Switch the mode, and say what follows."""
-    if name not in {"chatgpt", "api_key"}:
-        raise ConfigurationError(f"there is no mode {name!r}", remedy="It is chatgpt or api_key.")
-    async with place.vault.lock(place.profile):
-        old = await place.vault.load(place.profile)
-        generation = next_generation(old.generation, time.time())
-        chosen: Mode = "chatgpt" if name == "chatgpt" else "api_key"
-        await place.vault.save(replace(old, mode=chosen, generation=generation))
-    return Report(sentence=f"Profile {place.profile} is in mode {name} now.", notes=_missing(old, name))
+    stored = await switch_mode(place.vault, name, profile=place.profile)
+    return Report(sentence=f"Profile {place.profile} is in mode {stored.mode} now.", notes=_missing(stored))
 
 
-def _missing(credential: Credential, name: str) -> tuple[str, ...]:
-    if name == "chatgpt" and not credential.signed_in:
+def _missing(credential: Credential) -> tuple[str, ...]:
+    if credential.mode == "chatgpt" and not credential.signed_in:
         return ("Nobody is signed in yet: run `sidekey login`.",)
-    if name == "api_key" and credential.static_key is None:
+    if credential.mode == "api_key" and credential.static_key is None:
         return ("No API key is stored yet: run `sidekey key set`.",)
     return ()
 

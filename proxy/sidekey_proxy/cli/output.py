@@ -20,7 +20,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from sidekey_auth.errors import Cancelled, ConfigurationError, NoBearer, SidekeyError
-from sidekey_proxy.redaction import redact
+from sidekey_auth.redaction import redact
 
 OK: Final = 0
 FAILED: Final = 1

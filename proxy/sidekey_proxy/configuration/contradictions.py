@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from sidekey_auth.upstream import clear_text_problem, parse_base
 from sidekey_proxy.addresses import Address, ListenAddress, reachable_by_others
-from sidekey_proxy.upstream.rules import clear_text_problem, loop_problem, parse_base
+from sidekey_proxy.upstream.loop import loop_problem
 
 from .settings import Settings
 

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from sidekey_auth.credential import checked_profile
 from sidekey_auth.errors import ConfigurationError
-from sidekey_proxy.addresses import ListenAddress, is_loopback_host, parse_host, parse_listen
-from sidekey_proxy.upstream import rules as upstream_rules
+from sidekey_auth.hosts import is_loopback_host, parse_host
+from sidekey_auth.upstream import parse_allowed, parse_base
+from sidekey_proxy.addresses import ListenAddress, parse_listen
 
 T = TypeVar("T")
 
@@ -156,16 +157,16 @@ def _read_origin(value: Any) -> str:
 
 
 def _read_upstream(value: Any) -> str:
-    return str(upstream_rules.parse_base(_read_text(value)))
+    return str(parse_base(_read_text(value)))
 
 
 def _read_allowed_upstream(value: Any) -> str:
-    return str(upstream_rules.parse_allowed(_read_text(value)))
+    return str(parse_allowed(_read_text(value)))
 
 
 def _read_issuer(value: Any) -> str:
     text = _read_text(value).rstrip("/")
-    origin = upstream_rules.parse_base(text).origin
+    origin = parse_base(text).origin
     if origin.scheme != "https" and not is_loopback_host(origin.host):
         raise ValueError("an issuer is reached by https:// except on this machine")
     return text

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 
 from sidekey_auth.credential import DEFAULT_PROFILE
 from sidekey_auth.issuer_settings import CALLBACK_PORTS, CLIENT_ID, ISSUER, ORIGINATOR, SCOPE
+from sidekey_auth.upstream import DEFAULT_UPSTREAM, Origin, parse_allowed
 from sidekey_proxy.addresses import LOOPBACK_HOST, Address, ListenAddress
-from sidekey_proxy.upstream.rules import DEFAULT_UPSTREAM, Origin, parse_allowed
 
 from . import setting_kinds as kinds
 from .setting_kinds import Kind

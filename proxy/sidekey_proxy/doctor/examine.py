@@ -23,6 +23,7 @@ from sidekey_auth.issuer_settings import JWKS_PATH
 from sidekey_auth.outbound import Outbound
 from sidekey_auth.proxies import proxy_for
 from sidekey_auth.seals.file import FileSeal
+from sidekey_auth.upstream import may_carry, parse_base
 from sidekey_proxy.addresses import ListenAddress
 from sidekey_proxy.configuration.settings import allowed_origins
 from sidekey_proxy.listener.endpoint import bind
@@ -33,7 +34,6 @@ from sidekey_proxy.running.hardening import protection
 from sidekey_proxy.running.serving import upstream_settings
 from sidekey_proxy.upstream.interface import UpstreamError, UpstreamRequest
 from sidekey_proxy.upstream.pool import PooledUpstream
-from sidekey_proxy.upstream.rules import may_carry, parse_base
 
 from . import findings
 from .findings import Finding

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from sidekey_auth.errors import SidekeyError
+from sidekey_auth.redaction import redact
 from sidekey_auth.states import Standing
 from sidekey_auth.vault import VaultDescription
-from sidekey_proxy.redaction import redact
 from sidekey_proxy.running.hardening import Protection
 
 Verdict = Literal["ok", "warning", "problem"]

@@ -13,6 +13,7 @@ from sidekey_auth.broker import Broker
 from sidekey_auth.errors import ConfigurationError
 from sidekey_auth.secret import Secret
 from sidekey_auth.states import Standing
+from sidekey_auth.upstream import parse_base
 from sidekey_proxy.addresses import Address, ListenAddress, base_url, nearest, reachable_by_others
 from sidekey_proxy.admin.health import Health
 from sidekey_proxy.configuration.contradictions import exposed_problem
@@ -28,7 +29,7 @@ from sidekey_proxy.listener.plan import Change, Place, Role, Wanted
 from sidekey_proxy.listener.tls import ServerTls
 from sidekey_proxy.message.exchange import Exchange
 from sidekey_proxy.status import StatusReport
-from sidekey_proxy.upstream.rules import loop_problem, parse_base
+from sidekey_proxy.upstream.loop import loop_problem
 
 log = structlog.get_logger("sidekey.server")
 

@@ -15,6 +15,7 @@ import structlog
 from sidekey_auth import critical_section
 from sidekey_auth.broker import Broker
 from sidekey_auth.secret import Secret
+from sidekey_auth.upstream import parse_base
 from sidekey_auth.vault import VaultDescription
 from sidekey_proxy.configuration.config import DEFAULT
 from sidekey_proxy.forward import Forward
@@ -26,7 +27,6 @@ from sidekey_proxy.place import Place
 from sidekey_proxy.record import Recorder, RequestRecord
 from sidekey_proxy.replay.copies import Copies
 from sidekey_proxy.upstream.pool import PooledUpstream, UpstreamSettings
-from sidekey_proxy.upstream.rules import parse_base
 
 from .hardening import admit_profilers
 from .server import Arrangement, Server

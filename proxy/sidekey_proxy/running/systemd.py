@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from sidekey_auth.errors import ConfigurationError
-from sidekey_proxy.addresses import Address, ListenAddress, UnixAddress, parse_host
+from sidekey_auth.hosts import parse_host
+from sidekey_proxy.addresses import Address, ListenAddress, UnixAddress
 from sidekey_proxy.listener.endpoint import Bound
 from sidekey_proxy.listener.plan import Role
 

@@ -8,8 +8,9 @@ import ssl
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
+from sidekey_auth.upstream import Origin
+
 from .interface import UpstreamTimedOut, UpstreamUnreachable
-from .rules import Origin
 
 P = TypeVar("P", bound=asyncio.Protocol)
 

@@ -10,6 +10,7 @@ from typing import Final
 from yarl import URL
 
 from sidekey_auth.proxies import proxy_for
+from sidekey_auth.upstream import Origin, UpstreamBase
 
 from .answer import Answer
 from .connection import Connection, Stale
@@ -17,7 +18,6 @@ from .dial import Dial, DirectDial
 from .interface import UpstreamRequest
 from .proxy import Proxy, ProxyDial
 from .request import request_bytes
-from .rules import Origin, UpstreamBase
 from .tls import tls_context
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})

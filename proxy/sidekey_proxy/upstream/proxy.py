@@ -16,11 +16,11 @@ from typing import Final, Self, TypeVar
 from yarl import URL
 
 from sidekey_auth.secret import Secret
+from sidekey_auth.upstream import Origin
 from sidekey_proxy.message.answer_head import END, AnswerHead, BadAnswer, check_beginning, parse_answer_head
 
 from .dial import told_in_our_words
 from .interface import UpstreamTimedOut, UpstreamUnreachable
-from .rules import Origin
 
 P = TypeVar("P", bound=asyncio.Protocol)
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from raw_http import PATIENCE, Origin, Wire, answer, until
+from sidekey_auth.upstream import parse_base
 from sidekey_proxy.replay.body import KeptBody
 from sidekey_proxy.replay.copies import Copies
 from sidekey_proxy.upstream.answer import Answer
 from sidekey_proxy.upstream.interface import UpstreamCut, UpstreamRequest
 from sidekey_proxy.upstream.pool import PooledUpstream, UpstreamSettings
 from sidekey_proxy.upstream.request import request_bytes
-from sidekey_proxy.upstream.rules import parse_base
 
 GET = UpstreamRequest("GET", "/models", ())
 COPIES = Copies()

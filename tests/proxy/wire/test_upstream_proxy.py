@@ -14,6 +14,7 @@ import trustme
 
 from raw_http import PATIENCE, Origin, Wire, answer
 from sidekey_auth.errors import ConfigurationError
+from sidekey_auth.upstream import parse_base
 from sidekey_proxy.upstream.interface import (
     UpstreamCut,
     UpstreamError,
@@ -22,7 +23,6 @@ from sidekey_proxy.upstream.interface import (
     UpstreamUnreachable,
 )
 from sidekey_proxy.upstream.pool import PooledUpstream, UpstreamSettings
-from sidekey_proxy.upstream.rules import parse_base
 
 GET = UpstreamRequest("GET", "/models", ((b"Authorization", b"Bearer sk-upstream"),))
 PASSWORD = "canary-proxy-pass"

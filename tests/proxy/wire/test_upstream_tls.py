@@ -12,10 +12,10 @@ import trustme
 
 from raw_http import Origin, Wire, answer
 from sidekey_auth.errors import ConfigurationError
+from sidekey_auth.upstream import parse_base
 from sidekey_proxy.configuration.settings import SETTINGS
 from sidekey_proxy.upstream.interface import UpstreamCut, UpstreamRequest, UpstreamUnreachable
 from sidekey_proxy.upstream.pool import PooledUpstream, UpstreamSettings
-from sidekey_proxy.upstream.rules import parse_base
 from sidekey_proxy.upstream.tls import tls_context
 
 GET = UpstreamRequest("GET", "/models", ())

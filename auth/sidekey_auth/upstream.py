@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from sidekey_auth.credential import Mode
-from sidekey_proxy.addresses import Address, ip_address, is_loopback_host, parse_host
+from .credential import Mode
+from .hosts import is_loopback_host, parse_host
 
 DEFAULT_UPSTREAM: Final = "https://api.openai.com/v1"
 DEFAULT_PATH: Final = "/v1"
@@ -130,47 +130,6 @@ def clear_text_problem(origin: Origin, *, allow_insecure: bool) -> str | None:
     if origin.scheme == "https" or is_loopback_host(origin.host) or allow_insecure:
         return None
     return f"{origin} would carry the key in the clear: use https:// or set allow_insecure_upstream"
-
-
-def loop_problem(
-    origin: Origin,
-    listeners: Iterable[Address],
-    *,
-    own_names: Collection[str] = (),
-) -> str | None:
-    """Say that an upstream is one of sidekey's own listeners, or return None where it is not.
-
-    Args:
-        origin: the upstream's.
-        listeners: where sidekey listens, the admin listener included; port 0 is none yet.
-        own_names: names and addresses that this machine is known by, such as the setting ``hosts``.
-    """
-    names = {name.lower().rstrip(".") for name in own_names}
-    for listener in listeners:
-        if listener.port == origin.port and _same_host(origin.host, listener, names):
-            return f"{origin} is sidekey's own listener {listener}"
-    return None
-
-
-def _same_host(host: str, listener: Address, own_names: set[str]) -> bool:
-    if host in own_names or _plain(host) == _plain(listener.host):
-        return True
-    if listener.is_wildcard:
-        return is_loopback_host(host) or _is_wildcard(host)
-    # A connection to the wildcard address reaches loopback, and "localhost" is any of the loopback addresses.
-    either_is_a_name = ip_address(host) is None or ip_address(listener.host) is None
-    reaches_loopback = is_loopback_host(host) or _is_wildcard(host)
-    return listener.is_loopback and reaches_loopback and (either_is_a_name or _is_wildcard(host))
-
-
-def _plain(host: str) -> str:
-    ip = ip_address(host)
-    return host.lower().rstrip(".") if ip is None else str(ip)
-
-
-def _is_wildcard(host: str) -> bool:
-    ip = ip_address(host)
-    return ip is not None and ip.is_unspecified
 
 
 def _split(url: str) -> SplitResult:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidekey_auth.redaction import MOST_WATCHED, Redactor, redact
 from sidekey_auth.secret import Secret
-from sidekey_proxy.redaction import MOST_WATCHED, Redactor, redact
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 HEX = "0123456789abcdef"

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from sidekey_auth.secret import MASK, Secret
+from .secret import MASK, Secret
 
 MOST_WATCHED: Final = 1000
 SHORTEST_WATCHED: Final = 8
