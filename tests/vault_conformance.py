@@ -11,6 +11,7 @@ import pytest
 
 from sidekey_auth.credential import Credential, Failure, RefreshNote
 from sidekey_auth.errors import ConfigurationError, VaultBusy
+from sidekey_auth.made_keys import MadeKey
 from sidekey_auth.secret import Secret
 from sidekey_auth.vault import Vault
 
@@ -37,6 +38,9 @@ FULL = Credential(
     note=RefreshNote("0123456789abcdef", 2, 1_790_000_001.5),
     refresh_failure=Failure("0123456789abcdef", "refresh_token_reused", "reused", 1_790_000_002.5),
     exchange_failure=Failure("fedcba9876543210", "no_platform_key", "no organisation", 1_790_000_003.5),
+    imported_from="codex",
+    keys_made=2,
+    made_keys=(MadeKey("sidekey host default 2026-11-24", "abcd", 1_790_000_004.5), MadeKey(None, "", 5.0)),
 )
 
 

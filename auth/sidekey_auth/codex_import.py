@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from .clock import Clock, SystemClock
 from .codex import CodexAuth
@@ -12,6 +13,9 @@ from .errors import NoRefreshToken, SidekeyError
 from .issuer import Issuers
 from .signin import trade_and_save
 from .vault import Vault
+
+CODEX: Final = "codex"
+"""What ``Credential.imported_from`` says of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,9 @@ def imported(before: Credential, auth: CodexAuth, now: float) -> Credential:
         received_at=None,
         issuer=auth.issuer,
         client_id=auth.client_id,
+        imported_from=CODEX,
+        keys_made=before.keys_made,
+        made_keys=before.made_keys,
     )
 
 

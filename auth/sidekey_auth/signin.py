@@ -29,6 +29,7 @@ from .errors import (
 )
 from .issuer import Issuer
 from .issuer_settings import DEVICE_PAGE_PATH, PLATFORM
+from .key_outlook import NO_ORGANISATION
 from .pkce import Pkce, new_pkce
 from .secret import Secret
 from .signed_in import signed_in, with_key, without_key
@@ -82,13 +83,18 @@ class SignedIn:
     def note(self) -> str:
         """One sentence about what does not work yet; empty where all is well."""
         if isinstance(self.problem, NoPlatformKey):
-            return f"The account has no Platform organisation, so there is no API key yet: see {PLATFORM}"
+            return f"There is no API key yet, since {NO_ORGANISATION}: see {PLATFORM}"
         return "There is no API key yet; the terminal says why." if self.problem else ""
 
 
 ShowBrowser = Callable[[BrowserInvitation], Awaitable[None]]
 AskCallback = Callable[[PasteInvitation], Awaitable[str]]
 ShowDevice = Callable[[DeviceInvitation], Awaitable[None]]
+ShowClaims = Callable[[Claims], None]
+
+
+def _show_nothing(_: Claims) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,9 @@ class SignIn:
         profile: whose credential.
         clock: the time.
         pages: what the browser is shown.
+        choose_organization: leave out what asks for the simplified page, so that the page may let the person
+            choose the API organisation and the project. A device code has no such page.
+        show_claims: is told who signed in, once that is checked and before the key exchange.
     """
 
     vault: Vault
@@ -108,6 +117,8 @@ class SignIn:
     profile: str = DEFAULT_PROFILE
     clock: Clock = field(default_factory=SystemClock)
     pages: Pages = field(default_factory=Pages)
+    choose_organization: bool = False
+    show_claims: ShowClaims = _show_nothing
 
     async def with_browser(self, show: ShowBrowser) -> SignedIn:
         """Sign in with a browser on this machine, or one that a port is forwarded from.
@@ -181,7 +192,11 @@ class SignIn:
 
     def _url(self, proofs: Pkce, uri: str) -> str:
         return authorize_url(
-            self.issuer.settings, redirect_uri=uri, challenge=proofs.challenge, state=proofs.state
+            self.issuer.settings,
+            redirect_uri=uri,
+            challenge=proofs.challenge,
+            state=proofs.state,
+            simplified=not self.choose_organization,
         )
 
     async def _pasted_code(self, url: str, state: str, ask: AskCallback) -> Secret:
@@ -201,6 +216,7 @@ class SignIn:
         id_token = tokens.id_token
         assert id_token is not None  # noqa: S101 - exchange_code has looked
         claims = await self.issuer.verify(id_token, self.issuer.settings.client_id)
+        self.show_claims(claims)
         return await self._store(tokens, claims, received)
 
     async def _store(self, tokens: TokenSet, claims: Claims, received: float) -> SignedIn:
@@ -238,12 +254,13 @@ async def trade_and_save(
     assert token is not None  # noqa: S101 - the caller has looked
     problem: IssuerError | None = None
     try:
-        key = await issuer.exchange_key(token, credential.client_id or issuer.settings.client_id)
+        client_id = credential.client_id or issuer.settings.client_id
+        key = await issuer.exchange_key(token, client_id, name=issuer.key_name(credential.profile))
     except IssuerUnavailable as error:
         return credential, error
     except IssuerRefused as error:
         changed, problem = without_key(credential, error, clock.wall()), error
     else:
-        changed = with_key(credential, key)
+        changed = with_key(credential, key, clock.wall())
     await vault.save(changed)
     return changed, problem

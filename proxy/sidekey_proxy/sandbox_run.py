@@ -78,7 +78,12 @@ def _signed_in(old: Credential, sandbox: Sandbox) -> Credential:
     now = SystemClock().wall()
     assert tokens.id_token is not None  # noqa: S101 - a sign-in gives one
     return replace(
-        Credential(profile=old.profile, static_key=old.static_key),
+        Credential(
+            profile=old.profile,
+            static_key=old.static_key,
+            keys_made=old.keys_made,
+            made_keys=old.made_keys,
+        ),
         mode="chatgpt",
         generation=next_generation(old.generation, now),
         api_key=sandbox.issue_key(),

@@ -12,6 +12,7 @@ from sidekey_auth.claims import Claims, read_claims, same_account
 from sidekey_auth.clock import Clock
 from sidekey_auth.credential import Credential, Failure, TokenSet, with_tokens
 from sidekey_auth.errors import IdTokenInvalid, IssuerRefused, IssuerUnavailable, NoRefreshToken
+from sidekey_auth.made_keys import NewKey
 from sidekey_auth.renewal import (
     ACCOUNT_CHANGED,
     Demand,
@@ -37,8 +38,11 @@ class TokenIssuer(Protocol):
     async def refresh(self, refresh_token: Secret, client_id: str) -> TokenSet:
         """Trade a refresh token for new tokens; sent once, never repeated by itself."""
 
-    async def exchange_key(self, id_token: Secret, client_id: str) -> Secret:
+    async def exchange_key(self, id_token: Secret, client_id: str, *, name: str | None = None) -> NewKey:
         """Trade an id_token for an API key."""
+
+    def key_name(self, profile: str) -> str | None:
+        """Return what a key that is made now is called."""
 
     async def verify(self, id_token: Secret, client_id: str) -> Claims:
         """Check an id_token against the issuer's keys and return its claims."""
@@ -167,12 +171,13 @@ class _Walk:
         assert token is not None  # noqa: S101 - can_trade has looked
         again = self.credential.key_source == token.fingerprint()
         try:
-            key = await self.issuer.exchange_key(token, self.client_id)
+            name = self.issuer.key_name(self.credential.profile)
+            key = await self.issuer.exchange_key(token, self.client_id, name=name)
         except IssuerRefused as error:
             log.warning("key exchange refused", code=error.error_code, status=error.status)
             await self._keep(without_key(self.credential, error, self._now()))
             return
-        traded = with_key(self.credential, key)
+        traded = with_key(self.credential, key, self._now())
         await self._keep(replace(traded, traded_again=token.fingerprint() if again else traded.traded_again))
         log.info("key exchanged", generation=self.credential.generation)
 

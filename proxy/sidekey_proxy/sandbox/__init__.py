@@ -11,10 +11,12 @@ from .faults import (
     DeviceDenied,
     DevicePending,
     DeviceUnavailable,
+    ExchangeForbidden,
     ExchangeRefused,
     Fault,
     Faults,
     JwksUnavailable,
+    KeyNameRefused,
     RedeemRefused,
     RefreshByStranger,
     RefreshLeavesOut,
@@ -26,7 +28,7 @@ from .faults import (
     TokenLifetime,
 )
 from .server import Sandbox
-from .settings import SandboxAccount, SandboxSettings
+from .settings import SandboxAccount, SandboxProject, SandboxSettings
 
 __all__ = [
     "ApiCut",
@@ -40,16 +42,19 @@ __all__ = [
     "DeviceUnavailable",
     "Event",
     "EventLog",
+    "ExchangeForbidden",
     "ExchangeRefused",
     "Fault",
     "Faults",
     "JwksUnavailable",
+    "KeyNameRefused",
     "RedeemRefused",
     "RefreshByStranger",
     "RefreshLeavesOut",
     "RevokeFails",
     "Sandbox",
     "SandboxAccount",
+    "SandboxProject",
     "SandboxSettings",
     "SocketRefused",
     "TokenAnswer",
