@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import pytest
 
-from sidekey_auth.key_refusals import KEY_REFUSALS, known_refusal, speaks_of_name
+from sidekey_auth.key_refusals import (
+    KEY_REFUSALS,
+    UNKNOWN_REMEDY,
+    UNKNOWN_REMEDY_WITH_KEY,
+    known_refusal,
+    remedy_of,
+    speaks_of_name,
+)
 
 NAME = "sidekey name-server default 2026-11-24"
 
@@ -56,6 +63,14 @@ def test_each_reason_names_what_to_do_and_only_who_has_no_key_is_told_to_store_o
         assert row.remedy_with_key
         assert "key set" not in row.remedy_with_key
         assert not row.reason.endswith(".")
+
+
+def test_a_stored_code_leads_to_its_remedy_and_a_foreign_one_to_the_issuers_words() -> None:
+    for row in KEY_REFUSALS:
+        assert remedy_of(row.code, has_static_key=False) == row.remedy
+        assert remedy_of(row.code, has_static_key=True) == row.remedy_with_key
+    assert remedy_of("shoe_size_unknown", has_static_key=False) == UNKNOWN_REMEDY
+    assert remedy_of("shoe_size_unknown", has_static_key=True) == UNKNOWN_REMEDY_WITH_KEY
 
 
 @pytest.mark.parametrize(

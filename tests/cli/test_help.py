@@ -15,7 +15,8 @@ from sidekey_proxy.cli.app import build
 
 COMMANDS = {
     "serve": "--config --listen --admin-listen --upstream --profile --sandbox --no-client-key",
-    "login": "--no-browser --paste --device --choose-organization --redeem-credits --profile --sandbox --config",
+    "login": "--no-browser --paste --device --choose-organization --redeem-credits "
+    "--profile --sandbox --config",
     "logout": "--revoke --no-revoke --json --profile --sandbox --config",
     "refresh": "--profile --sandbox --config",
     "mode": "chatgpt|api_key --profile --sandbox --config",

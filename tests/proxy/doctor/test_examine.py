@@ -65,6 +65,7 @@ async def test_in_a_good_house_nothing_is_wrong(house: House) -> None:
         "settings": "ok",
         "vault": "ok",
         "credential": "ok",
+        "key exchange": "ok",
         "listener 127.0.0.1:0": "ok",
         "proxies": "ok",
         "upstream": "ok",
