@@ -185,7 +185,7 @@ class KeyRefused(IssuerRefused):
         remedy: what to do next.
     """
 
-    code = "key_refused"
+    code = "exchange_refused"
 
     def __init__(
         self,

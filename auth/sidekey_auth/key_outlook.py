@@ -17,12 +17,12 @@ from .issuer_settings import PLATFORM
 NO_ORGANISATION: Final = "the account has no Platform organisation"
 
 _ONBOARD: Final = f"complete the onboarding at {PLATFORM} and run `sidekey login` again"
-_CHOOSE: Final = (
+CHOOSE: Final = (
     "try `sidekey login --choose-organization`, whose page may let you choose an organisation and a project"
 )
-WAYS: Final = f"C{_ONBOARD[1:]}, or {_CHOOSE}, or store an API key with `sidekey key set`."
+WAYS: Final = f"C{_ONBOARD[1:]}, or {CHOOSE}, or store an API key with `sidekey key set`."
 """The three ways that are left."""
-WAYS_WITH_KEY: Final = f"To have a key of the sign-in's own, {_ONBOARD}, or {_CHOOSE}."
+WAYS_WITH_KEY: Final = f"To have a key of the sign-in's own, {_ONBOARD}, or {CHOOSE}."
 """The same for who has stored a key already."""
 
 

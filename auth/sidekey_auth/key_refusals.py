@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from .key_outlook import NO_ORGANISATION, WAYS, WAYS_WITH_KEY
+from .key_outlook import CHOOSE, NO_ORGANISATION, WAYS, WAYS_WITH_KEY
 
 _TRIED_AGAIN: Final = "sidekey tries again with the next refresh; `sidekey refresh` does it now."
 _NAME: Final = re.compile(r"(?<![a-z])name(?![a-z])")
@@ -38,7 +38,7 @@ class KeyRefusal:
 
 
 def _by_policy(code: str, reason: str, *says: str, allow: str) -> KeyRefusal:
-    remedy = f"Ask the organisation's administrator to allow {allow}"
+    remedy = f"Ask the organisation's administrator to allow {allow}, or {CHOOSE}"
     return KeyRefusal(
         code,
         reason,
@@ -84,9 +84,10 @@ KEY_REFUSALS: Final[tuple[KeyRefusal, ...]] = (
 )
 
 UNKNOWN_REMEDY: Final = (
-    f"Do what the issuer's words ask for, or store an API key with `sidekey key set`. {_TRIED_AGAIN}"
+    f"Do what the issuer's words ask for, or {CHOOSE}, or store an API key with `sidekey key set`. "
+    f"{_TRIED_AGAIN}"
 )
-UNKNOWN_REMEDY_WITH_KEY: Final = f"Do what the issuer's words ask for. {_TRIED_AGAIN}"
+UNKNOWN_REMEDY_WITH_KEY: Final = f"Do what the issuer's words ask for, or {CHOOSE}. {_TRIED_AGAIN}"
 
 
 def known_refusal(code: str | None, message: str) -> KeyRefusal | None:

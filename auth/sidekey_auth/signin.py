@@ -71,8 +71,8 @@ class SignedIn:
     Attributes:
         credential: as stored.
         claims: who signed in; checked.
-        problem: why there is no API key (``NoPlatformKey``: there will be none; ``IssuerUnavailable``: a
-            running server goes on trying), or None where there is one.
+        problem: why there is no API key (``IssuerRefused``: there will be none for this id_token;
+            ``IssuerUnavailable``: a running server goes on trying), or None where there is one.
     """
 
     credential: Credential

@@ -63,6 +63,9 @@ def test_each_reason_names_what_to_do_and_only_who_has_no_key_is_told_to_store_o
         assert row.remedy_with_key
         assert "key set" not in row.remedy_with_key
         assert not row.reason.endswith(".")
+    for remedy in (UNKNOWN_REMEDY, UNKNOWN_REMEDY_WITH_KEY, *(row.remedy for row in KEY_REFUSALS)):
+        assert "sidekey login --choose-organization" in remedy
+    assert all("sidekey login --choose-organization" in row.remedy_with_key for row in KEY_REFUSALS)
 
 
 def test_a_stored_code_leads_to_its_remedy_and_a_foreign_one_to_the_issuers_words() -> None:
