@@ -83,7 +83,7 @@ def key_outlook(claims: Claims) -> KeyOutlook:
     if claims.project_id is None:
         return KeyOutlook(likely=False, reason="the id_token names a Platform organisation, but no project")
     if claims.onboarded is False:
-        return KeyOutlook(likely=False, reason="the account has not completed the Platform's onboarding")
+        return KeyOutlook(likely=False, reason="the onboarding at the Platform is not completed")
     return KeyOutlook(likely=True, reason="the id_token names a Platform organisation and a project")
 
 

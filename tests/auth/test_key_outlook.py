@@ -18,7 +18,7 @@ from sidekey_auth.secret import Secret
     [
         ("org-1", "proj_1", True, True, "names a Platform organisation and a project"),
         ("org-1", "proj_1", None, True, "names a Platform organisation and a project"),
-        ("org-1", "proj_1", False, False, "has not completed the Platform's onboarding"),
+        ("org-1", "proj_1", False, False, "the onboarding at the Platform is not completed"),
         ("org-1", None, True, False, "names a Platform organisation, but no project"),
         (None, "proj_1", True, False, "names no Platform organisation"),
         (None, None, None, False, "names no Platform organisation"),

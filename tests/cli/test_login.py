@@ -255,10 +255,9 @@ async def test_an_organisations_policy_is_told_with_the_issuers_words_and_what_t
     assert document["key_exchange"]["refused"]["code"] == policy
     assert words in document["key_exchange"]["refused"]["message"]
     doctor = json.loads((await house.run("doctor", "--json", SIDEKEY_ADMIN_LISTEN=",")).out)
-    (finding,) = [check for check in doctor["checks"] if check["check"] == "key exchange"]
-    assert finding["verdict"] == "warning"
-    assert policy in finding["says"]
-    assert "administrator" in finding["remedy"]
+    told = [check for check in doctor["checks"] if "the issuer answered 403" in check["says"]]
+    assert [(check["check"], check["verdict"]) for check in told] == [("credential", "problem")]
+    assert "administrator" in told[0]["remedy"]
     assert (await house.run("refresh")).code == 0
 
 

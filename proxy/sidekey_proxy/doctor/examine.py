@@ -93,7 +93,8 @@ async def _credential(place: Place) -> list[Finding]:
     )
     found = [findings.standing_found(standing, may_carry=allowed, upstream=settings.upstream)]
     exchange = key_exchange_of(broker.credential)
-    if exchange is not None:
+    # In that state the credential's own finding says all of it.
+    if exchange is not None and standing.state != "no_platform_key":
         has_static_key = broker.credential.static_key is not None
         found.append(findings.key_exchange_found(exchange, has_static_key=has_static_key))
     return found
