@@ -11,6 +11,7 @@ import pytest
 
 from sidekey_auth.credential import Credential, Failure, RefreshNote
 from sidekey_auth.errors import ConfigurationError, VaultBusy
+from sidekey_auth.made_keys import MadeKey
 from sidekey_auth.secret import Secret
 from sidekey_auth.vault import Vault
 
@@ -40,6 +41,9 @@ FULL = Credential(
     sign_in=1_790_000_000_250,
     refreshes=3,
     imported_token="0011223344556677",
+    imported_from="codex",
+    keys_made=2,
+    made_keys=(MadeKey("sidekey host default 2026-11-24", "abcd", 1_790_000_004.5), MadeKey(None, "", 5.0)),
 )
 
 

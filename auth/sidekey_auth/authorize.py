@@ -21,7 +21,9 @@ def redirect_uri(settings: IssuerSettings, port: int) -> str:
     return f"http://{settings.redirect_host}:{port}{CALLBACK_PATH}"
 
 
-def authorize_url(settings: IssuerSettings, *, redirect_uri: str, challenge: str, state: str) -> str:
+def authorize_url(
+    settings: IssuerSettings, *, redirect_uri: str, challenge: str, state: str, simplified: bool = True
+) -> str:
     """Return the address that the browser is sent to.
 
     Args:
@@ -29,6 +31,8 @@ def authorize_url(settings: IssuerSettings, *, redirect_uri: str, challenge: str
         redirect_uri: where the browser is sent back to.
         challenge: of PKCE, method S256.
         state: must come back.
+        simplified: ask for Codex's simplified page. The older one let people choose the API organisation
+            and the project (openai/codex#2000, August 2025); that it still exists is not verified.
     """
     query = {
         "response_type": "code",
@@ -39,8 +43,9 @@ def authorize_url(settings: IssuerSettings, *, redirect_uri: str, challenge: str
         "code_challenge_method": "S256",
         "state": state,
         "id_token_add_organizations": "true",
-        "codex_cli_simplified_flow": "true",
     }
+    if simplified:
+        query["codex_cli_simplified_flow"] = "true"
     if settings.originator:
         query["originator"] = settings.originator
     if settings.allowed_workspace_id:

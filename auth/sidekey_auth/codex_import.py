@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Final
 
 from .aside import load_with_aside
 from .clock import Clock, SystemClock
@@ -15,6 +16,9 @@ from .issuer import Issuers
 from .journal import Journal
 from .signin import trade, unsaved_of
 from .vault import Vault
+
+CODEX: Final = "codex"
+"""What ``Credential.imported_from`` says of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ def imported(before: Credential, auth: CodexAuth, now: float) -> Credential:
         note=before.note if _is_of(before.note, auth) else None,
         refresh_failure=before.refresh_failure if _is_of(before.refresh_failure, auth) else None,
         imported_token=auth.refresh_token.fingerprint() if auth.refresh_token else None,
+        imported_from=CODEX,
+        keys_made=before.keys_made,
+        made_keys=before.made_keys,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
 from .errors import ConfigurationError, VaultUnreadable
+from .made_keys import MadeKey, from_list, to_list
 from .secret import Secret, secret_or_none
 from .unchained import unchained
 
@@ -120,6 +121,10 @@ class Credential:
         refreshes: how often the tokens of this sign-in were refreshed. The higher number is the newer token.
         imported_token: fingerprint of the refresh token that an import brought, also after a refresh or a
             sign-out: the same file again is known by it.
+        imported_from: the program that the tokens were imported from, such as ``codex``, and that may still
+            use them; None after a sign-in of one's own.
+        keys_made: how many API keys this profile has made, ever.
+        made_keys: the newest of them, oldest first (see ``made_keys``).
     """
 
     profile: str = DEFAULT_PROFILE
@@ -144,6 +149,9 @@ class Credential:
     sign_in: int = 0
     refreshes: int = 0
     imported_token: str | None = None
+    imported_from: str | None = None
+    keys_made: int = 0
+    made_keys: tuple[MadeKey, ...] = ()
 
     @property
     def signed_in(self) -> bool:
@@ -185,7 +193,7 @@ def next_generation(last: int, now: float) -> int:
 
 
 def signed_out(credential: Credential, now: float) -> Credential:
-    """Return what stays after a sign-out: the static key, and a tombstone's generation."""
+    """Return what stays after a sign-out: the static key, a tombstone's generation, which keys were made."""
     generation = next_generation(credential.generation, now)
     return Credential(
         profile=credential.profile,
@@ -194,6 +202,8 @@ def signed_out(credential: Credential, now: float) -> Credential:
         sign_in=generation,
         static_key=credential.static_key,
         imported_token=credential.imported_token,
+        keys_made=credential.keys_made,
+        made_keys=credential.made_keys,
     )
 
 
@@ -253,6 +263,8 @@ _PLAIN: Final[Mapping[str, tuple[type, ...]]] = {
     "sign_in": (int,),
     "refreshes": (int,),
     "imported_token": (str,),
+    "imported_from": (str,),
+    "keys_made": (int,),
 }
 _RECORDS: Final[Mapping[str, type[RefreshNote | Failure]]] = {
     "note": RefreshNote,
@@ -274,6 +286,7 @@ def to_document(credential: Credential) -> dict[str, Any]:
         document[name] = {f.name: getattr(value, f.name) for f in fields(record)} if value else None
     last = credential.last_refresh
     document["last_refresh"] = last.astimezone(UTC).isoformat() if last else None
+    document["made_keys"] = to_list(credential.made_keys)
     return document
 
 
@@ -299,6 +312,7 @@ def from_document(profile: str, document: Mapping[str, Any]) -> Credential:
         values[name] = _record(name, record, value) if value is not None else None
     last = _typed(document, "last_refresh", (str,))
     values["last_refresh"] = _time("last_refresh", last) if last else None
+    values["made_keys"] = _made_keys(_typed(document, "made_keys", (list,)))
     return Credential(**values)
 
 
@@ -322,3 +336,10 @@ def _time(name: str, text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise VaultUnreadable(f"the vault's field {name} is not a time") from None
+
+
+def _made_keys(values: list[Any] | None) -> tuple[MadeKey, ...]:
+    try:
+        return from_list(values or [])
+    except ValueError:
+        raise VaultUnreadable("the vault's field made_keys is not of its type") from None

@@ -92,10 +92,18 @@ class PortsBusy(SignInError):
 
 
 class DeviceCodeUnavailable(SignInError):
-    """The issuer does not offer the device code to this account."""
+    """The issuer does not offer the device code to this account.
+
+    Attributes:
+        setting: where it is turned on, as ChatGPT calls it (read in November 2026).
+    """
 
     code = "device_code_unavailable"
-    remedy = "Run `sidekey login --no-browser`, or `sidekey login --paste`."
+    setting = (
+        'ChatGPT, Settings, Security: "Enable device code authorization for Codex" '
+        "(in a workspace its admin may have to allow it)"
+    )
+    remedy = f"Turn it on in {setting}, or run `sidekey login --no-browser` or `sidekey login --paste`."
 
 
 class ImportRefused(SidekeyError):
@@ -166,14 +174,42 @@ class IssuerUnavailable(IssuerError):
         self.retry_after = retry_after
 
 
-class NoPlatformKey(IssuerRefused):
+class KeyRefused(IssuerRefused):
+    """Signed in, but the issuer gives this account no API key, for a reason that is known.
+
+    Args:
+        message: what is wrong, for people; with the issuer's words.
+        reason: which, for programs: a code of the table in ``key_refusals``.
+        error_code: the issuer's own code, lower case, where it sent one.
+        status: the HTTP status.
+        remedy: what to do next.
+    """
+
+    code = "exchange_refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        error_code: str | None = None,
+        status: int | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message, error_code=error_code, status=status, remedy=remedy)
+        self.code = reason
+
+
+class NoPlatformKey(KeyRefused):
     """Signed in, but the account has no Platform organisation, so there is no API key to be had."""
 
     code = "no_platform_key"
-    remedy = (
-        "Create an organisation at https://platform.openai.com/ and run `sidekey refresh`, "
-        "or store an API key with `sidekey key set`."
-    )
+
+
+class KeyNameRefused(IssuerRefused):
+    """The issuer makes no API key under the name that was asked for; it may make one without."""
+
+    code = "key_name_refused"
 
 
 class IdTokenInvalid(SidekeyError):
@@ -230,7 +266,7 @@ class WrongSeal(VaultUnreadable):
 
 
 class VaultAway(VaultUnreadable):
-    """The vault that this process has read is not there now: missing, emptied, or another one in its place."""
+    """The vault that this process has read is not there now: missing, emptied, or replaced by another."""
 
     code = "vault_away"
     remedy = (

@@ -7,6 +7,7 @@ first request can have left. What may be repeated freely is, a few times, with j
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,7 +16,7 @@ from . import issuer_answers as answers
 from .claims import Claims
 from .clock import Clock, SystemClock
 from .credential import Credential, TokenSet
-from .errors import IssuerUnavailable
+from .errors import IssuerUnavailable, KeyNameRefused
 from .id_token import key_id, verify
 from .issuer_answers import DeviceGrant, DeviceStart
 from .issuer_failures import Answer, worth_repeating
@@ -32,6 +33,8 @@ from .issuer_settings import (
     IssuerSettings,
 )
 from .jwks import KeySet, KeySetCache
+from .key_name import key_name
+from .made_keys import NewKey
 from .outbound import BeforeSending, Outbound
 from .retries import repeated
 from .secret import Secret
@@ -96,17 +99,29 @@ class Issuer:
 
         return await self._trying(send, again=_nothing_was_sent)
 
-    async def exchange_key(self, id_token: Secret, client_id: str) -> Secret:
-        """Exchange an id_token for an API key (RFC 8693, with OpenAI's ``requested_token``).
+    async def exchange_key(self, id_token: Secret, client_id: str, *, name: str | None = None) -> NewKey:
+        """Exchange an id_token for an API key (RFC 8693, with OpenAI's ``requested_token`` and ``name``).
+
+        Where the issuer does not take the name, and says so, it is asked once more without. Any other
+        failure is not tried without: that could make a second key.
 
         Args:
             id_token: not expired.
             client_id: its audience.
+            name: what the key is to be called; None leaves that to the issuer.
 
         Raises:
             NoPlatformKey: the account has no Platform organisation.
+            KeyRefused: a policy of the organisation stands in the way.
             IssuerRefused, IssuerUnavailable: no.
         """
+        try:
+            return NewKey(await self._exchanged(id_token, client_id, name), name)
+        except KeyNameRefused:
+            return NewKey(await self._exchanged(id_token, client_id, None))
+
+    async def _exchanged(self, id_token: Secret, client_id: str, name: str | None) -> Secret:
+        named = {"name": name} if name else {}
 
         async def send() -> Secret:
             answer = await self._outbound.request(
@@ -118,11 +133,18 @@ class Issuer:
                     "requested_token": REQUESTED_KEY,
                     "subject_token": id_token,
                     "subject_token_type": ID_TOKEN_TYPE,
+                    **named,
                 },
             )
-            return answers.traded_key(answer, (id_token,))
+            return answers.traded_key(answer, (id_token,), name=name)
 
         return await self._trying(send)
+
+    def key_name(self, profile: str) -> str | None:
+        """Return what a key that is made now for a profile is called, or None where the setting is empty."""
+        return key_name(
+            self.settings.key_name, host=socket.gethostname(), profile=profile, now=self._clock.wall()
+        )
 
     async def refresh(
         self, refresh_token: Secret, client_id: str, *, before_sending: BeforeSending | None = None

@@ -8,22 +8,24 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .credential import TokenSet
-from .errors import DeviceCodeUnavailable, IssuerRefused, NoPlatformKey
+from .errors import DeviceCodeUnavailable, IssuerRefused, KeyNameRefused, KeyRefused, NoPlatformKey
 from .foreign_text import shown
 from .issuer_failures import (
     Answer,
     Sent,
     document_of,
     error_code,
+    error_parameter,
     error_text,
     failure,
+    has_error,
     is_transient,
     reason,
     text_of,
     unavailable,
 )
-from .issuer_settings import PLATFORM
 from .jwks import KeySet
+from .key_refusals import UNKNOWN_REMEDY, known_refusal, speaks_of_name
 from .secret import Secret, token_or_none
 from .unchained import unchained
 
@@ -35,7 +37,7 @@ _DEVICE_PENDING: Final = "authorization_pending"
 _DEVICE_ENDED: Final = frozenset({"access_denied", "expired_token"})
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
-_NO_ORGANIZATION: Final = frozenset({400, 401, 403})
+_KEY_REFUSED: Final = range(400, 500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +98,40 @@ def tokens_of_refresh(answer: Answer, sent: Sent = ()) -> TokenSet:
 
 
 @unchained
-def traded_key(answer: Answer, sent: Sent = ()) -> Secret:
+def traded_key(answer: Answer, sent: Sent = (), *, name: str | None = None) -> Secret:
     """Return the API key that an id_token was exchanged for.
+
+    Args:
+        answer: the issuer's.
+        sent: the secrets of the request.
+        name: that the key was to have.
 
     Raises:
         NoPlatformKey: the account has no Platform organisation.
+        KeyRefused: a policy of the organisation stands in the way.
+        KeyNameRefused: the issuer does not take the name.
         IssuerRefused, IssuerUnavailable: no; an answer without a key is no key.
     """
     what = "the sign-in could not be exchanged for an API key"
-    if answer.status in _NO_ORGANIZATION and "organization_id" in error_text(answer, sent):
-        raise NoPlatformKey(
-            f"{what}: the account has no Platform organisation, see {PLATFORM}",
-            error_code=error_code(document_of(answer), sent),
-            status=answer.status,
-        )
+    if answer.status in _KEY_REFUSED and not is_transient(answer.status) and has_error(answer):
+        raise _key_refusal(answer, sent, name)
     key = token_or_none(_granted(answer, what, sent).get("access_token"))
     if key is None:
         raise unavailable(answer, f"{what}: the issuer's answer holds no key")
     return key
+
+
+def _key_refusal(answer: Answer, sent: Sent, name: str | None) -> IssuerRefused:
+    """Return what a refusal in words means; it holds for this very id_token, whatever its status."""
+    code, text, words = error_code(document_of(answer), sent), error_text(answer, sent), reason(answer, sent)
+    if name and speaks_of_name(code, text, error_parameter(answer), name=name):
+        return KeyNameRefused(words, error_code=code, status=answer.status)
+    known = known_refusal(code, text)
+    if known is None:
+        return IssuerRefused(words, error_code=code, status=answer.status, remedy=UNKNOWN_REMEDY)
+    kind = NoPlatformKey if known.code == NoPlatformKey.code else KeyRefused
+    message = f"{known.reason} ({words})"
+    return kind(message, reason=known.code, error_code=code, status=answer.status, remedy=known.remedy)
 
 
 def _granted(answer: Answer, what: str, sent: Sent) -> Mapping[str, Any]:

@@ -63,7 +63,7 @@ def failure(answer: Answer, what: str, sent: Sent = ()) -> IssuerRefused | Issue
     said = document_of(answer)
     code = error_code(said, sent)
     message = f"{what}: {reason(answer, sent)}"
-    refused = answer.status == _UNAUTHORIZED and said is not None and _has_error(said)
+    refused = answer.status == _UNAUTHORIZED and has_error(answer)
     if refused or code in PERMANENT:
         return IssuerRefused(message, error_code=code, status=answer.status)
     return unavailable(answer, message, code)
@@ -147,9 +147,16 @@ def is_transient(status: int) -> bool:
     return status >= _SERVER_ERRORS or status in WORTH_REPEATING
 
 
-def _has_error(said: Mapping[str, Any]) -> bool:
+def has_error(answer: Answer) -> bool:
+    """Return whether an answer tells of an error in JSON, as RFC 6749 section 5.2 or the API does."""
+    said = document_of(answer) or {}
     error = said.get("error")
     return (bool(error) and isinstance(error, str | dict)) or text_of(said, "code") is not None
+
+
+def error_parameter(answer: Answer) -> str | None:
+    """Return which parameter an error is about: ``error.param`` in the API's shape, or None."""
+    return text_of(_object(document_of(answer) or {}, "error"), "param")
 
 
 def _object(said: Mapping[str, Any], name: str) -> Mapping[str, Any]:

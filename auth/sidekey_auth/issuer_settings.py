@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
+from .key_name import TEMPLATE, checked_template
 
 ISSUER: Final = "https://auth.openai.com"
 CLIENT_ID: Final = "app_EMoamEEZ73f0CkXaXp7hrann"
@@ -31,6 +32,8 @@ TOKEN_EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange" 
 ID_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - RFC 8693's name
 REQUESTED_KEY: Final = "openai-api-key"
 PLATFORM: Final = "https://platform.openai.com/"
+API_KEYS: Final = "https://platform.openai.com/api-keys"
+"""Where people delete their keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ class IssuerSettings:
         keep_keys: seconds after which the issuer's public keys are fetched again.
         ca_bundle: a PEM file of certificate authorities to trust instead of the system's.
         user_agent: what requests to the issuer call themselves.
+        key_name: what an exchanged key is called, with placeholders (see ``key_name``); empty sends no name.
     """
 
     issuer: str = ISSUER
@@ -78,11 +82,16 @@ class IssuerSettings:
     keep_keys: float = 3600.0
     ca_bundle: Path | None = None
     user_agent: str = "sidekey"
+    key_name: str = TEMPLATE
 
     def __post_init__(self) -> None:
         check_address(self.issuer)
         if not self.ports:
             raise ConfigurationError("a sign-in needs at least one callback port")
+        try:
+            checked_template(self.key_name)
+        except ValueError as error:
+            raise ConfigurationError(f"a key cannot be called {self.key_name!r}: {error}") from None
 
     def url(self, path: str) -> str:
         """Return the address of one of the issuer's endpoints."""

@@ -11,6 +11,7 @@ from .credential import Credential
 from .errors import IssuerRefused
 from .journal import Journal
 from .log import get_logger
+from .made_keys import NewKey, remembered
 from .secret import Secret
 from .signed_in import with_key, without_key
 from .vault import PATIENCE
@@ -21,8 +22,11 @@ log = get_logger("sidekey.renewal")
 class KeyIssuer(Protocol):
     """What a key exchange asks of the issuer; see ``issuer.Issuer``."""
 
-    async def exchange_key(self, id_token: Secret, client_id: str) -> Secret:
+    async def exchange_key(self, id_token: Secret, client_id: str, *, name: str | None = None) -> NewKey:
         """Trade an id_token for an API key."""
+
+    def key_name(self, profile: str) -> str | None:
+        """Return what a key that is made now is called."""
 
 
 async def exchange_key(
@@ -35,12 +39,12 @@ async def exchange_key(
     refused: Callable[[IssuerRefused], None] = lambda _: None,
     timeout: float = PATIENCE,
 ) -> bool:
-    """Trade the stored id_token for an API key, and store that, or why there is none; tell whether it was done.
+    """Trade the stored id_token for an API key, and store that, or the refusal; tell whether it was done.
 
     A no of the issuer's is no exception: it stands in the credential (``exchange_failure``).
 
-    The lock is not held meanwhile, so that nobody waits for a slow issuer; a claim keeps the same id_token from
-    being traded twice.
+    The lock is not held meanwhile, so that nobody waits for a slow issuer; a claim keeps the same id_token
+    from being traded twice.
 
     Args:
         journal: the credential, and where it is written.
@@ -75,7 +79,8 @@ async def _exchange(
         return False
     again = journal.credential.key_source == token.fingerprint()
     try:
-        key = await issuer.exchange_key(token, client_id)
+        name = issuer.key_name(journal.profile)
+        key = await issuer.exchange_key(token, client_id, name=name)
     except IssuerRefused as error:
         log.warning("key exchange refused", code=error.error_code, status=error.status)
         refusal, now = error, clock.wall()
@@ -84,14 +89,16 @@ async def _exchange(
         )
         refused(error)
         return True
-    await journal.change(lambda stored: _traded(stored, token, key, again=again))
+    at = clock.wall()
+    await journal.change(lambda stored: _traded(stored, token, key, at, again=again))
     log.info("key exchanged", generation=journal.credential.generation)
     return True
 
 
-def _traded(stored: Credential, token: Secret, key: Secret, *, again: bool) -> Credential:
-    """Return the credential with a new key, unless it belongs to another id_token by now."""
+def _traded(stored: Credential, token: Secret, key: NewKey, at: float, *, again: bool) -> Credential:
+    """Return the credential with a new key; where another id_token is stored by now, it is only remembered."""
     if stored.id_token != token:
-        return stored
-    traded = with_key(stored, key)
+        made = remembered(stored.made_keys, key, at)
+        return replace(stored, keys_made=stored.keys_made + 1, made_keys=made)
+    traded = with_key(stored, key, at)
     return replace(traded, traded_again=token.fingerprint()) if again else traded

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from .credential import Credential, from_document, to_document
 from .errors import VaultUnreadable
+from .made_keys import MOST_KEPT
 
 _TOKENS: Final = (
     "id_token",
@@ -110,6 +111,10 @@ def merge(stored: Credential, unsaved: Unsaved) -> Credential:
         stored: what the vault holds now.
         unsaved: the record.
     """
+    return _with_made_keys(_merged(stored, unsaved), stored, unsaved.result)
+
+
+def _merged(stored: Credential, unsaved: Unsaved) -> Credential:
     base, result = unsaved.base, unsaved.result
     if stored.sign_in != result.sign_in:
         return _with_persons_choices(result, stored) if stored.sign_in == base.sign_in else stored
@@ -151,6 +156,14 @@ def _with_persons_choices(result: Credential, stored: Credential) -> Credential:
     generation = max(result.generation, stored.generation + 1)
     static = stored.static_key
     return replace(result, static_key=static, generation=generation, sign_in=result.sign_in)
+
+
+def _with_made_keys(merged: Credential, stored: Credential, result: Credential) -> Credential:
+    """Return it with the records of all keys that were made, whoever's sign-in holds: they can be deleted."""
+    more = tuple(key for key in result.made_keys if key not in stored.made_keys)
+    count = max(stored.keys_made + len(more), result.keys_made)
+    made = (*stored.made_keys, *more)[-MOST_KEPT:]
+    return replace(merged, keys_made=count, made_keys=made)
 
 
 def _generation(merged: Credential, stored: Credential, result: Credential) -> int:

@@ -43,7 +43,7 @@ from .vault import Vault
 log = get_logger("sidekey.renewal")
 
 LOCK_WAIT: Final = 5.0
-"""Seconds to wait for the lock while a connection stands idle. Who refreshes holds a claim, so few compete."""
+"""Seconds to wait for the lock while a connection stands idle; few compete, since a refresh has a claim."""
 
 _PAUSE: Final = 0.5
 
@@ -83,7 +83,7 @@ class Outcome:
 
 
 async def refresh(
-    vault: Vault, issuer: RefreshIssuer, profile: str, token: Secret, client_id: str, clock: Clock
+    vault: Vault, issuer: RefreshIssuer, *, profile: str, token: Secret, client_id: str, clock: Clock
 ) -> Outcome:
     """Refresh a profile's tokens once, unless the vault says that this is done or must not be done.
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from .claims import Claims, read_claims, same_account
 from .credential import Credential, Failure, TokenSet, next_generation
-from .errors import IdTokenInvalid, IssuerRefused, NoPlatformKey
+from .errors import IdTokenInvalid, IssuerRefused, KeyRefused
+from .made_keys import NewKey, remembered
 from .renewal import ACCOUNT_CHANGED
 from .secret import Secret
 
@@ -55,19 +56,29 @@ def signed_in(
         received_at=now,
         issuer=issuer,
         client_id=client_id,
+        keys_made=before.keys_made,
+        made_keys=before.made_keys,
     )
 
 
-def with_key(credential: Credential, key: Secret) -> Credential:
-    """Return the credential with the API key that its id_token was exchanged for."""
+def with_key(credential: Credential, key: NewKey, now: float) -> Credential:
+    """Return the credential with the API key that its id_token was exchanged for.
+
+    Args:
+        credential: as stored.
+        key: what came out of the exchange.
+        now: Unix time in seconds.
+    """
     token = credential.id_token
     return replace(
         credential,
-        api_key=key,
+        api_key=key.value,
         generation=credential.generation + 1,
         key_source=token.fingerprint() if token else None,
         key_refused=False,
         exchange_failure=None,
+        keys_made=credential.keys_made + 1,
+        made_keys=remembered(credential.made_keys, key, now),
     )
 
 
@@ -82,7 +93,7 @@ def without_key(credential: Credential, error: IssuerRefused, now: float) -> Cre
     token = credential.id_token
     if token is None:
         return credential
-    code = error.code if isinstance(error, NoPlatformKey) else error.error_code or error.code
+    code = error.code if isinstance(error, KeyRefused) else error.error_code or error.code
     failure = Failure(token.fingerprint(), code, str(error), now)
     return replace(credential, exchange_failure=failure)
 

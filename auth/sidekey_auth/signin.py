@@ -35,6 +35,8 @@ from .issuer import Issuer
 from .issuer_settings import DEVICE_PAGE_PATH, PLATFORM
 from .journal import Journal
 from .key_exchange import exchange_key
+from .key_outlook import NO_ORGANISATION
+from .key_refusals import remedy_of
 from .pkce import Pkce, new_pkce
 from .renewal import exchange_barred, untraded
 from .secret import Secret
@@ -77,8 +79,8 @@ class SignedIn:
     Attributes:
         credential: as stored.
         claims: who signed in; checked.
-        problem: why there is no API key (``NoPlatformKey``: there will be none; ``IssuerUnavailable``: a
-            running server goes on trying), or None where there is one.
+        problem: why there is no API key (``IssuerRefused``: there will be none for this id_token;
+            ``IssuerUnavailable``: a running server goes on trying), or None where there is one.
         unsaved: why the sign-in is not in the vault, and where it is kept instead; None where it is stored.
     """
 
@@ -91,13 +93,18 @@ class SignedIn:
     def note(self) -> str:
         """One sentence about what does not work yet; empty where all is well."""
         if isinstance(self.problem, NoPlatformKey):
-            return f"The account has no Platform organisation, so there is no API key yet: see {PLATFORM}"
+            return f"There is no API key yet, since {NO_ORGANISATION}: see {PLATFORM}"
         return "There is no API key yet; the terminal says why." if self.problem else ""
 
 
 ShowBrowser = Callable[[BrowserInvitation], Awaitable[None]]
 AskCallback = Callable[[PasteInvitation], Awaitable[str]]
 ShowDevice = Callable[[DeviceInvitation], Awaitable[None]]
+ShowClaims = Callable[[Claims], None]
+
+
+def _show_nothing(_: Claims) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,9 @@ class SignIn:
         profile: whose credential.
         clock: the time.
         pages: what the browser is shown.
+        choose_organization: leave out what asks for the simplified page, so that the page may let the person
+            choose the API organisation and the project. A device code has no such page.
+        show_claims: is told who signed in, once that is checked and before the key exchange.
     """
 
     vault: Vault
@@ -117,6 +127,8 @@ class SignIn:
     profile: str = DEFAULT_PROFILE
     clock: Clock = field(default_factory=SystemClock)
     pages: Pages = field(default_factory=Pages)
+    choose_organization: bool = False
+    show_claims: ShowClaims = _show_nothing
 
     async def with_browser(self, show: ShowBrowser) -> SignedIn:
         """Sign in with a browser on this machine, or one that a port is forwarded from.
@@ -194,7 +206,11 @@ class SignIn:
 
     def _url(self, proofs: Pkce, uri: str) -> str:
         return authorize_url(
-            self.issuer.settings, redirect_uri=uri, challenge=proofs.challenge, state=proofs.state
+            self.issuer.settings,
+            redirect_uri=uri,
+            challenge=proofs.challenge,
+            state=proofs.state,
+            simplified=not self.choose_organization,
         )
 
     async def _pasted_code(self, url: str, state: str, ask: AskCallback) -> Secret:
@@ -219,8 +235,10 @@ class SignIn:
         except IssuerUnavailable as error:
             # The tokens are good for all that is known: they are kept, and looked at again later.
             claims = read_claims(id_token)
+            self.show_claims(claims)
             await self._store(journal, tokens, claims, received, verified=False)
             return SignedIn(journal.credential, claims, error, unsaved=await unsaved_of(journal))
+        self.show_claims(claims)
         await self._store(journal, tokens, claims, received, verified=True)
         unsaved = await unsaved_of(journal)
         if unsaved is not None and unsaved.aside is None:  # no key is made that could not be kept
@@ -278,7 +296,11 @@ async def trade(journal: Journal, issuer: Issuer, clock: Clock) -> IssuerError |
     failure = journal.credential.exchange_failure
     if refusals or failure is None or not exchange_barred(journal.credential):
         return refusals[0] if refusals else None
-    return IssuerRefused(failure.message, error_code=failure.code)
+    return IssuerRefused(
+        failure.message,
+        error_code=failure.code,
+        remedy=remedy_of(failure.code, has_static_key=journal.credential.static_key is not None),
+    )
 
 
 async def unsaved_of(journal: Journal) -> CredentialUnsaved | None:

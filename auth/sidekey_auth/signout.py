@@ -34,6 +34,7 @@ class SignedOut:
         revoke_problem: why it was not revoked.
         left: what could not be deleted, for people.
         vault_problem: why not.
+        spared: there is a refresh token, and the issuer was not asked to revoke it.
     """
 
     credential: Credential
@@ -43,10 +44,16 @@ class SignedOut:
     revoke_problem: SidekeyError | None = None
     left: tuple[str, ...] = ()
     vault_problem: VaultUnwritable | None = None
+    spared: bool = False
 
 
 async def sign_out(
-    vault: Vault, issuers: Issuers, *, profile: str = DEFAULT_PROFILE, clock: Clock | None = None
+    vault: Vault,
+    issuers: Issuers,
+    *,
+    profile: str = DEFAULT_PROFILE,
+    clock: Clock | None = None,
+    revoke: bool | None = None,
 ) -> SignedOut:
     """Delete the exchanged key, all tokens and the last refresh's time, and revoke the sign-in.
 
@@ -58,6 +65,8 @@ async def sign_out(
         issuers: give the one that the tokens came from.
         profile: whose credential.
         clock: the time.
+        revoke: whether the issuer is asked to revoke the refresh token. None: unless it was imported, since
+            the program that it came from may still use it.
 
     Raises:
         VaultError, SealError: the vault cannot be read; nothing was done.
@@ -72,7 +81,8 @@ async def sign_out(
         # Not even the lock can be had: what stays is named all the same.
         before = after = await vault.load(profile)
         vault_problem = error
-    revoked, revoke_problem = await _revoke(issuers, before)
+    asked = before.imported_from is None if revoke is None else revoke
+    revoked, revoke_problem = await _revoke(issuers, before) if asked else (None, None)
     return SignedOut(
         credential=after,
         was_signed_in=before.signed_in,
@@ -81,6 +91,7 @@ async def sign_out(
         revoke_problem=revoke_problem,
         left=_present(before) if vault_problem else (),
         vault_problem=vault_problem,
+        spared=not asked and before.refresh_token is not None,
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from .credential import Bearer, Credential, bearer_of
+from .key_refusals import KEY_REFUSALS, UNKNOWN_REMEDY, UNKNOWN_REMEDY_WITH_KEY, KeyRefusal
 from .renewal import can_refresh, exchange_barred, key_may_come
 
 State = Literal["signed_out", "ready", "refreshing", "degraded", "no_platform_key", "reauth_required"]
@@ -80,6 +81,11 @@ class Facts:
         """Whether the issuer refused to trade the present id_token."""
         return exchange_barred(self.credential)
 
+    def refused_key_for(self, code: str) -> bool:
+        """Return whether the issuer refused a key for this reason, and none works."""
+        failure = self.credential.exchange_failure
+        return self.exchange_failed and failure is not None and failure.code == code and not self.key_works
+
     @property
     def may_come(self) -> bool:
         """Whether a key may come by itself."""
@@ -101,6 +107,20 @@ class Row:
 
 
 _LOGIN: Final = "Run `sidekey login`."
+_NO_KEY: Final = "Signed in, but without an API key"
+
+
+def _row_of(refusal: KeyRefusal) -> Row:
+    return Row(
+        "no_platform_key",
+        refusal.code,
+        f"the issuer gives no API key: {refusal.reason}",
+        lambda f: f.refused_key_for(refusal.code),
+        _NO_KEY,
+        refusal.remedy,
+        refusal.remedy_with_key,
+    )
+
 
 TABLE: Final[tuple[Row, ...]] = (
     Row(
@@ -166,16 +186,15 @@ TABLE: Final[tuple[Row, ...]] = (
         "The sign-in has ended",
         _LOGIN,
     ),
+    *(_row_of(refusal) for refusal in KEY_REFUSALS),
     Row(
         "no_platform_key",
         "exchange_failure",
-        "the issuer refused to give this account an API key",
+        "the issuer gives no API key, for another reason",
         lambda f: f.exchange_failed and not f.key_works,
-        "Signed in, but without an API key",
-        "Create an organisation at https://platform.openai.com/ and run `sidekey refresh`, "
-        "or store an API key with `sidekey key set`.",
-        "To have a key of its own, create an organisation at https://platform.openai.com/ "
-        "and run `sidekey refresh`.",
+        _NO_KEY,
+        UNKNOWN_REMEDY,
+        UNKNOWN_REMEDY_WITH_KEY,
     ),
     Row(
         "degraded",
@@ -276,7 +295,7 @@ def _particulars(row: Row, facts: Facts) -> tuple[str, str]:
             credential.refresh_failure.code,
             f"{row.sentence}: {_bare(credential.refresh_failure.message)}.",
         )
-    if row.code == "exchange_failure" and credential.exchange_failure:
+    if row.state == "no_platform_key" and credential.exchange_failure:
         return (
             credential.exchange_failure.code,
             f"{row.sentence}: {_bare(credential.exchange_failure.message)}.",

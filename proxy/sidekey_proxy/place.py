@@ -100,6 +100,7 @@ class Place:
             callback_timeout=chosen.callback_timeout,
             connect_timeout=chosen.connect_timeout,
             ca_bundle=chosen.ca_bundle,
+            key_name=chosen.key_name,
         )
 
     def issuer(self) -> Issuer:

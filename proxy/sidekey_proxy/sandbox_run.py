@@ -80,7 +80,12 @@ def _signed_in(old: Credential, sandbox: Sandbox) -> Credential:
     assert tokens.id_token is not None  # noqa: S101 - a sign-in gives one
     generation = next_generation(old.generation, now)
     return replace(
-        Credential(profile=old.profile, static_key=old.static_key),
+        Credential(
+            profile=old.profile,
+            static_key=old.static_key,
+            keys_made=old.keys_made,
+            made_keys=old.made_keys,
+        ),
         mode="chatgpt",
         generation=generation,
         sign_in=generation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from sidekey_auth.claims import Claims, read_claims
 from sidekey_auth.credential import Credential
 from sidekey_auth.errors import IdTokenInvalid
+from sidekey_auth.issuer_settings import API_KEYS
+from sidekey_auth.key_outlook import KeyExchange, key_exchange_of
+from sidekey_auth.made_keys import MadeKey
 from sidekey_auth.states import Standing
 from sidekey_auth.vault import VaultDescription
 
@@ -33,6 +37,9 @@ class StatusReport:
         vault, sealed_by: where the vault is and what seals it.
         sandbox: it is the sandbox's, not a real credential.
         clear_text_listeners: where clients connect from other machines without TLS.
+        key_exchange: how it stands with the exchange of the id_token for an API key, or None.
+        keys_made: how many API keys this profile has made, ever.
+        made_keys: the newest of them, oldest first.
     """
 
     profile: str
@@ -56,6 +63,9 @@ class StatusReport:
     sealed_by: str
     sandbox: bool
     clear_text_listeners: tuple[str, ...] = ()
+    key_exchange: KeyExchange | None = None
+    keys_made: int = 0
+    made_keys: tuple[MadeKey, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-able values, times in ISO 8601 (UTC)."""
@@ -63,7 +73,8 @@ class StatusReport:
         for name in ("id_token_expires", "last_refresh"):
             moment: datetime | None = values[name]
             values[name] = moment.isoformat() if moment else None
-        return values
+        values["key_exchange"] = _exchange_document(self.key_exchange)
+        return {**values, **made_keys_document(self.keys_made, self.made_keys)}
 
     def rows(self) -> list[tuple[str, str]]:
         """Return labels and values for people."""
@@ -76,6 +87,7 @@ class StatusReport:
             ("Plan", self.plan or ""),
             ("API key in use", _ending(self.key_last_four)),
             ("Stored API key", _ending(self.static_key_last_four)),
+            ("Key exchange", self._exchange()),
             ("Sign-in refreshes", _expiry(self.id_token_expires_in, refreshable=self.refreshable)),
             ("Last refresh", _moment(self.last_refresh)),
             ("Vault", self.vault),
@@ -83,6 +95,17 @@ class StatusReport:
             ("In the clear", _clear_text(self.clear_text_listeners)),
         ]
         return [(label, value) for label, value in rows if value]
+
+    def _exchange(self) -> str:
+        exchange = self.key_exchange
+        if exchange is None or exchange.done:
+            return ""
+        refused = exchange.refused
+        if refused is not None:
+            words = "" if refused.message.rstrip(". ") in self.sentence else f": {refused.message}"
+            return f"refused with {refused.code} at {_moment(datetime.fromtimestamp(refused.at, UTC))}{words}"
+        ways = exchange.outlook.ways(has_static_key=self.static_key_last_four is not None)
+        return f"{exchange.outlook.sentence} {ways}".strip()
 
 
 def report(
@@ -128,7 +151,39 @@ def report(
         sealed_by=vault.sealed_by,
         sandbox=sandbox,
         clear_text_listeners=clear_text,
+        key_exchange=key_exchange_of(credential),
+        keys_made=credential.keys_made,
+        made_keys=credential.made_keys,
     )
+
+
+def made_keys_document(count: int, made: Sequence[MadeKey]) -> dict[str, Any]:
+    """Return which keys a profile has made, JSON-able.
+
+    Args:
+        count: how many, ever.
+        made: the newest of them, oldest first.
+    """
+    return {
+        "keys_made": count,
+        "made_keys": [{**asdict(key), "at": _iso(key.at)} for key in made],
+        "keys_page": API_KEYS,
+    }
+
+
+def _exchange_document(exchange: KeyExchange | None) -> dict[str, Any] | None:
+    if exchange is None:
+        return None
+    refused = exchange.refused
+    return {
+        **asdict(exchange.outlook),
+        "done": exchange.done,
+        "refused": refused and {"code": refused.code, "message": refused.message, "at": _iso(refused.at)},
+    }
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()
 
 
 def _claims(credential: Credential) -> Claims | None:

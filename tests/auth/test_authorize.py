@@ -39,6 +39,14 @@ def test_the_authorize_url_has_each_parameter_in_the_protocols_order() -> None:
     assert "scope=openid%20profile%20email%20offline_access" in url
 
 
+def test_without_the_simplified_page_its_parameter_alone_is_left_out() -> None:
+    wish = {"redirect_uri": "r", "challenge": "c", "state": "s"}
+    simple = authorize_url(IssuerSettings(), **wish)
+    chosen = authorize_url(IssuerSettings(), **wish, simplified=False)
+    assert chosen == simple.replace("&codex_cli_simplified_flow=true", "")
+    assert chosen != simple
+
+
 def test_an_empty_originator_falls_and_workspaces_are_joined() -> None:
     settings = IssuerSettings(
         issuer="https://issuer.example/tenant/", originator="", allowed_workspace_id=("ws-1", "ws-2")

@@ -30,6 +30,7 @@ from sidekey_auth.sources.static import StaticSource
 from sidekey_auth.timing import Timing
 from sidekey_auth.vaults.memory import MemoryVault
 from sidekey_proxy.sandbox import (
+    ExchangeForbidden,
     ExchangeRefused,
     JwksUnavailable,
     RefreshByStranger,
@@ -353,6 +354,35 @@ async def test_a_refused_exchange_keeps_tokens_and_bearer(rig: Rig) -> None:
     await broker.refused(broker.bearer())
     assert broker.standing().state == "no_platform_key"
     assert "https://platform.openai.com/" in broker.standing().remedy
+
+
+async def test_each_key_of_a_renewal_is_named_and_remembered(rig: Rig) -> None:
+    await rig.signed_in()
+    broker = await rig.started()
+    for _ in range(2):
+        await broker.refresh()
+    names = [event.field("name") for event in rig.sandbox.events.of("key_exchange")]
+    stored = await rig.stored()
+    assert stored.api_key is not None
+    assert [made.name for made in stored.made_keys] == names
+    assert all(name and name.startswith("sidekey ") and " default " in name for name in names)
+    assert (stored.keys_made, stored.made_keys[-1].last_four) == (2, stored.api_key.last_four())
+
+
+async def test_a_policys_refusal_in_a_renewal_is_kept_and_tried_again_with_the_next_id_token(
+    rig: Rig,
+) -> None:
+    await rig.signed_in(api_key=None, key_source=None)
+    rig.sandbox.faults.put(ExchangeForbidden(policy="key_creation_disabled"))
+    broker = await rig.started()
+    await until(broker, lambda: broker.standing().state == "no_platform_key")
+    standing = broker.standing()
+    assert standing.code == "key_creation_disabled"
+    assert "API key creation is disabled for this organization." in standing.sentence
+    assert "administrator" in standing.remedy
+    assert (await rig.stored()).refresh_token is not None
+    assert (await broker.refresh()).state == "ready"
+    assert broker.credential.exchange_failure is None
 
 
 async def test_tokens_that_a_refresh_leaves_out_stay(rig: Rig) -> None:

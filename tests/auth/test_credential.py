@@ -22,6 +22,7 @@ from sidekey_auth.credential import (
     with_tokens,
 )
 from sidekey_auth.errors import ConfigurationError, VaultUnreadable
+from sidekey_auth.made_keys import MadeKey
 from sidekey_auth.secret import Secret
 
 texts = st.text(min_size=1, max_size=30)
@@ -47,6 +48,11 @@ credentials = st.builds(
     note=st.one_of(st.none(), st.builds(RefreshNote, texts, numbers, numbers.map(float))),
     refresh_failure=st.one_of(st.none(), st.builds(Failure, texts, texts, texts, numbers.map(float))),
     exchange_failure=st.none(),
+    imported_from=st.one_of(st.none(), texts),
+    keys_made=numbers,
+    made_keys=st.lists(st.builds(MadeKey, st.none() | texts, texts, st.floats(0, 2**37)), max_size=3).map(
+        tuple
+    ),
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | texts,

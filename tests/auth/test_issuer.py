@@ -6,9 +6,11 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from sidekey_auth.clock import SystemClock
 from sidekey_auth.credential import Credential
 from sidekey_auth.errors import (
     ConfigurationError,
@@ -25,8 +27,11 @@ from sidekey_auth.secret import Secret
 from sidekey_proxy.sandbox import (
     DevicePending,
     DeviceUnavailable,
+    ExchangeForbidden,
     ExchangeRefused,
+    Fault,
     JwksUnavailable,
+    KeyNameRefused,
     RevokeFails,
     Sandbox,
     SandboxSettings,
@@ -84,7 +89,8 @@ async def test_a_refresh_is_json_without_a_scope(sandbox: Sandbox, issuer: Issue
 async def test_a_key_exchange_is_a_form_with_requested_token(sandbox: Sandbox, issuer: Issuer) -> None:
     id_token = sandbox.id_token()
     key = await issuer.exchange_key(id_token, sandbox.client_id)
-    assert key.reveal().startswith("sk-")
+    assert key.value.reveal().startswith("sk-")
+    assert key.name is None
     (event,) = sandbox.events.of("key_exchange")
     assert event.encoding == "form"
     assert event.fields == (
@@ -189,6 +195,87 @@ async def test_two_refreshes_share_no_connection(sandbox: Sandbox, issuer: Issue
     assert {event.header("Connection") for event in sandbox.events.of("refresh")} == {"close"}
 
 
+# --- the key's name -----------------------------------------------------------------------------------------
+
+NAME = "sidekey name-server default 2026-11-24"
+ABOUT_THE_NAME = '{"error":{"message":"Unknown parameter: name","param":"name"}}'
+
+
+async def test_a_key_is_asked_for_by_its_name(sandbox: Sandbox, issuer: Issuer) -> None:
+    key = await issuer.exchange_key(sandbox.id_token(), sandbox.client_id, name=NAME)
+    assert key.name == NAME
+    (event,) = sandbox.events.of("key_exchange")
+    assert event.fields[-1] == ("name", NAME)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        KeyNameRefused(),
+        KeyNameRefused(status=401, code="invalid_request", message="The name is too long.", parameter=None),
+        KeyNameRefused(status=422, code="name_not_allowed", message="No.", parameter=None),
+    ],
+    ids=["parameter", "message", "code"],
+)
+async def test_a_name_that_is_refused_is_left_out_once(
+    sandbox: Sandbox, issuer: Issuer, refusal: KeyNameRefused
+) -> None:
+    sandbox.faults.put(refusal)
+    key = await issuer.exchange_key(sandbox.id_token(), sandbox.client_id, name=NAME)
+    assert key.name is None, "the key is not called so"
+    named, unnamed = sandbox.events.of("key_exchange")
+    assert (named.field("name"), named.status) == (NAME, refusal.status)
+    assert (unnamed.field("name"), unnamed.status) == (None, 200)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        TokenAnswer(grant="key_exchange", status=503, body=ABOUT_THE_NAME, times=None),
+        TokenAnswer(grant="key_exchange", status=429, body=ABOUT_THE_NAME, times=None),
+        TokenAnswer(grant="key_exchange", status=400, body=f"Bad name {NAME}", times=None),
+        TokenAnswer(grant="key_exchange", status=400, body='{"error":"invalid_request"}', times=None),
+        TokenAnswer(
+            grant="key_exchange", status=400, body=f'{{"error":"bad","error_description":"{NAME}?"}}'
+        ),
+        TokenDropped(grant="key_exchange", times=None),
+        ExchangeForbidden(policy="service_account_keys_only", times=None),
+    ],
+    ids=["503", "429", "not JSON", "another reason", "only repeated", "no answer", "policy"],
+)
+async def test_any_other_failure_is_never_tried_without_the_name_which_could_make_a_second_key(
+    sandbox: Sandbox, issuer: Issuer, trouble: Fault
+) -> None:
+    sandbox.faults.put(trouble)
+    with pytest.raises(IssuerError):
+        await issuer.exchange_key(sandbox.id_token(), sandbox.client_id, name=NAME)
+    assert {event.field("name") for event in sandbox.events.of("key_exchange")} == {NAME}
+
+
+async def test_a_refusal_that_stays_without_the_name_is_the_answer(sandbox: Sandbox, issuer: Issuer) -> None:
+    body = '{"error":{"message":"Your name is not on the list.","code":"not_listed"}}'
+    sandbox.faults.put(TokenAnswer(grant="key_exchange", status=403, body=body, times=None))
+    with pytest.raises(
+        IssuerRefused, match="the issuer answered 403: Your name is not on the list"
+    ) as caught:
+        await issuer.exchange_key(sandbox.id_token(), sandbox.client_id, name=NAME)
+    assert caught.value.error_code == "not_listed"
+    assert sandbox.events.seen("key_exchange") == 2
+
+
+async def test_the_name_is_made_of_the_setting_this_host_the_profile_and_the_date(sandbox: Sandbox) -> None:
+    clock = SystemClock()
+    settings = IssuerSettings(issuer=sandbox.issuer, key_name="{profile} on {host}, {date}")
+    async with Issuer(settings, clock=clock) as issuer:
+        before = datetime.fromtimestamp(clock.wall(), UTC).date()
+        name = issuer.key_name("work")
+        after = datetime.fromtimestamp(clock.wall(), UTC).date()
+    host = socket.gethostname().partition(".")[0]
+    assert name in {f"work on {host}, {before}", f"work on {host}, {after}"}
+    async with Issuer(IssuerSettings(issuer=sandbox.issuer, key_name="")) as issuer:
+        assert issuer.key_name("work") is None
+
+
 # --- what may be repeated -----------------------------------------------------------------------------------
 
 
@@ -208,7 +295,7 @@ async def test_it_is_repeated_so_often_and_no_further(sandbox: Sandbox, issuer: 
 
 async def test_refusals_are_not_repeated(sandbox: Sandbox, issuer: Issuer) -> None:
     sandbox.faults.put(ExchangeRefused(times=2))
-    with pytest.raises(NoPlatformKey, match=r"https://platform\.openai\.com/"):
+    with pytest.raises(NoPlatformKey, match="the account has no Platform organisation"):
         await issuer.exchange_key(sandbox.id_token(), sandbox.client_id)
     assert sandbox.events.seen("key_exchange") == 1
     with pytest.raises(IssuerRefused) as caught:

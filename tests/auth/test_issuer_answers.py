@@ -13,6 +13,8 @@ from sidekey_auth.errors import (
     IssuerError,
     IssuerRefused,
     IssuerUnavailable,
+    KeyNameRefused,
+    KeyRefused,
     NoPlatformKey,
 )
 from sidekey_auth.issuer_answers import (
@@ -120,7 +122,10 @@ def test_an_account_without_an_organisation_is_told_where_to_make_one(status: in
     }
     with pytest.raises(NoPlatformKey) as caught:
         traded_key(answer(status, said))
-    assert "https://platform.openai.com/" in str(caught.value)
+    assert str(caught.value) == (
+        f"the account has no Platform organisation (the issuer answered {status}: "
+        "Invalid ID token: missing organization_id)"
+    )
     assert "https://platform.openai.com/" in caught.value.remedy
     assert caught.value.error_code == "invalid_subject_token"
 
@@ -132,6 +137,47 @@ def test_other_refusals_of_the_key_exchange_are_not_that_one() -> None:
     assert not isinstance(caught.value, NoPlatformKey)
     with pytest.raises(IssuerUnavailable):
         traded_key(answer(503, b"organization_id service is down"))
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422])
+def test_what_the_issuer_refuses_in_words_is_refused_for_good_with_code_and_words(status: int) -> None:
+    said = {"error": {"code": "Shoe_Size_Unknown", "message": "We do not know your shoe size."}}
+    with pytest.raises(IssuerRefused) as caught:
+        traded_key(answer(status, said))
+    assert str(caught.value) == f"the issuer answered {status}: We do not know your shoe size."
+    assert (caught.value.error_code, caught.value.status) == ("shoe_size_unknown", status)
+    assert "sidekey key set" in caught.value.remedy
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
+def test_what_may_pass_is_not_taken_for_a_refusal_of_the_key(status: int) -> None:
+    said = {"error": {"code": "api_key_creation_disabled", "message": "missing organization_id"}}
+    with pytest.raises(IssuerUnavailable):
+        traded_key(answer(status, said))
+
+
+@pytest.mark.parametrize("body", [b"<html>Forbidden</html>", b"", b"[]", b"{}", b'{"status": "login"}'])
+def test_a_refusal_without_an_error_in_json_is_not_the_issuers(body: bytes) -> None:
+    with pytest.raises(IssuerUnavailable):
+        traded_key(answer(403, body))
+
+
+def test_a_policys_refusal_has_a_code_of_its_own_and_the_issuers_words() -> None:
+    said = {"error": {"code": "org_policy", "message": "Only service account keys are allowed here."}}
+    with pytest.raises(KeyRefused) as caught:
+        traded_key(answer(403, said))
+    assert (caught.value.code, caught.value.error_code) == ("service_account_keys_only", "org_policy")
+    assert "Only service account keys are allowed here." in str(caught.value)
+    assert "the organisation's administrator" in caught.value.remedy
+
+
+def test_a_refused_name_is_told_apart_only_where_one_was_asked_for() -> None:
+    said = {"error": {"code": "unknown_parameter", "message": "Unknown parameter.", "param": "name"}}
+    with pytest.raises(KeyNameRefused):
+        traded_key(answer(400, said), name="sidekey host default 2026-11-24")
+    with pytest.raises(IssuerRefused) as caught:
+        traded_key(answer(400, said))
+    assert not isinstance(caught.value, KeyNameRefused)
 
 
 @pytest.mark.parametrize(

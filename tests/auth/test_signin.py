@@ -14,6 +14,7 @@ import pytest
 from yarl import URL
 
 from canary import Canary
+from sidekey_auth.claims import Claims
 from sidekey_auth.credential import Credential, next_generation
 from sidekey_auth.device import DeviceInvitation
 from sidekey_auth.errors import (
@@ -41,7 +42,11 @@ from sidekey_proxy.sandbox import (
     DeviceDenied,
     DevicePending,
     DeviceUnavailable,
+    ExchangeForbidden,
+    ExchangeRefused,
+    Fault,
     JwksUnavailable,
+    KeyNameRefused,
     Sandbox,
     SandboxAccount,
     SandboxSettings,
@@ -231,6 +236,115 @@ async def test_another_refusal_of_the_key_exchange_is_remembered_with_its_code(r
     failure = (await rig.stored()).exchange_failure
     assert failure is not None
     assert failure.code == "invalid_subject_token"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        (
+            ExchangeForbidden(policy="service_account_keys_only"),
+            "service_account_keys_only",
+            "This organization allows API keys of service accounts only.",
+        ),
+        (
+            ExchangeForbidden(policy="key_creation_disabled"),
+            "key_creation_disabled",
+            "API key creation is disabled for this organization.",
+        ),
+        (
+            ExchangeForbidden(policy="key_expiry_required"),
+            "key_expiry_required",
+            "API keys of this organization must have an expiration.",
+        ),
+        (
+            ExchangeRefused(status=403, code="shoe_size_unknown", message="We do not know your shoe size."),
+            "shoe_size_unknown",
+            "We do not know your shoe size.",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_an_organisations_policy_forbids_keeps_tokens_code_and_words(
+    rig: Rig, fault: Fault, code: str, words: str
+) -> None:
+    rig.sandbox.faults.put(fault)
+    result = await rig.with_browser()
+    assert isinstance(result.problem, IssuerRefused)
+    assert "sidekey key set" in result.problem.remedy
+    stored = await rig.stored()
+    assert stored.refresh_token is not None
+    assert stored.id_token is not None
+    failure = stored.exchange_failure
+    assert failure is not None
+    assert (failure.code, failure.token) == (code, stored.id_token.fingerprint())
+    assert words in failure.message
+    assert rig.count("key_exchange") == 1
+    assert (rig.pages[0][0], "no API key yet" in rig.pages[0][1]) == (200, True)
+
+
+# --- the key ------------------------------------------------------------------------------------------------
+
+
+async def test_the_key_is_named_after_the_profile_and_remembered(rig: Rig) -> None:
+    rig.tune(key_name="{profile}'s key")
+    await SignIn(rig.vault, rig.issuer, profile="work").with_browser(rig.open)
+    await asyncio.gather(*rig.browsers)
+    (event,) = rig.sandbox.events.of("key_exchange")
+    assert event.field("name") == "work's key"
+    stored = await rig.vault.load("work")
+    assert stored.api_key is not None
+    assert stored.keys_made == 1
+    assert stored.received_at is not None
+    (made,) = stored.made_keys
+    assert (made.name, made.last_four) == ("work's key", stored.api_key.last_four())
+    assert stored.received_at <= made.at <= time.time()
+
+
+async def test_a_key_whose_name_was_refused_is_remembered_without_one_and_made_once(rig: Rig) -> None:
+    rig.sandbox.faults.put(KeyNameRefused())
+    result = await rig.with_browser()
+    assert result.problem is None
+    assert [made.name for made in result.credential.made_keys] == [None]
+    assert [event.status for event in rig.sandbox.events.of("key_exchange")] == [400, 200]
+
+
+async def test_each_sign_in_adds_its_key_to_those_that_are_remembered(rig: Rig) -> None:
+    await rig.with_browser()
+    rig.browsers.clear()
+    result = await rig.with_browser()
+    assert (result.credential.keys_made, len(result.credential.made_keys)) == (2, 2)
+
+
+async def test_what_the_id_token_tells_is_shown_before_the_exchange_and_hinders_nothing(rig: Rig) -> None:
+    rig.sandbox.account = SandboxAccount(organization_id=None, onboarded=False)
+    seen: list[tuple[Claims, int]] = []
+    sign_in = SignIn(
+        rig.vault,
+        rig.issuer,
+        show_claims=lambda claims: seen.append((claims, rig.count("key_exchange"))),
+    )
+    await sign_in.with_browser(rig.open)
+    await asyncio.gather(*rig.browsers)
+    ((claims, exchanged),) = seen
+    assert (claims.organization_id, claims.onboarded, exchanged) == (None, False, 0)
+    assert rig.count("key_exchange") == 1
+
+
+async def test_a_sign_in_that_lets_choose_an_organisation_ends_in_a_key_where_the_simplified_one_does_not(
+    rig: Rig,
+) -> None:
+    rig.sandbox.account = SandboxAccount(organization_id=None, project_id=None)
+    assert isinstance((await rig.with_browser()).problem, NoPlatformKey)
+    rig.browsers.clear()
+    sign_in = SignIn(rig.vault, rig.issuer, choose_organization=True)
+    result = await sign_in.with_browser(rig.open)
+    await asyncio.gather(*rig.browsers)
+    assert result.problem is None
+    assert (result.claims.organization_id, result.claims.project_id) == ("org-sandbox", "proj_sandbox")
+    assert result.credential.exchange_failure is None
+    first, second = rig.sandbox.events.of("authorize")
+    assert "codex_cli_simplified_flow=true" in first.target
+    assert "codex_cli_simplified_flow" not in second.target
 
 
 async def test_an_issuers_error_stores_nothing(rig: Rig) -> None:

@@ -10,6 +10,7 @@ from sidekey_auth.credential import Credential
 from sidekey_auth.errors import IssuerUnavailable, VaultUnwritable
 from sidekey_auth.issuer import Issuers
 from sidekey_auth.issuer_settings import IssuerSettings
+from sidekey_auth.made_keys import MadeKey
 from sidekey_auth.secret import Secret
 from sidekey_auth.signout import sign_out
 from sidekey_auth.vaults.memory import MemoryVault
@@ -98,6 +99,37 @@ async def test_without_a_refresh_token_there_is_nothing_to_revoke(sandbox: Sandb
 async def test_signing_out_when_nobody_is_signed_in_says_so(issuers: Issuers) -> None:
     result = await sign_out(MemoryVault(), issuers)
     assert (result.was_signed_in, result.had_key, result.revoked) == (False, False, None)
+
+
+@pytest.mark.parametrize(
+    ("imported_from", "revoke", "revoked"),
+    [
+        (None, None, True),
+        (None, True, True),
+        (None, False, False),
+        ("codex", None, False),
+        ("codex", True, True),
+        ("codex", False, False),
+    ],
+)
+async def test_what_another_program_may_still_use_is_revoked_only_if_one_says_so(
+    sandbox: Sandbox, issuers: Issuers, imported_from: str | None, revoke: bool | None, revoked: bool
+) -> None:
+    vault = MemoryVault()
+    before = await signed_in(sandbox, vault, imported_from=imported_from)
+    result = await sign_out(vault, issuers, revoke=revoke)
+    assert (result.revoked, result.spared) == ((True, False) if revoked else (None, True))
+    assert before.refresh_token is not None
+    assert sandbox.knows(before.refresh_token) is not revoked
+    assert not (await vault.load("default")).signed_in
+
+
+async def test_which_keys_were_made_outlives_the_sign_out(sandbox: Sandbox, issuers: Issuers) -> None:
+    vault = MemoryVault()
+    made = (MadeKey("sidekey host default 2026-11-24", "abcd", 1.0),)
+    await signed_in(sandbox, vault, keys_made=5, made_keys=made)
+    result = await sign_out(vault, issuers)
+    assert (result.credential.keys_made, result.credential.made_keys) == (5, made)
 
 
 class ReadOnlyVault(MemoryVault):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidekey_auth.credential import Credential, Failure
+from sidekey_auth.key_refusals import KEY_REFUSALS, UNKNOWN_REMEDY, UNKNOWN_REMEDY_WITH_KEY
 from sidekey_auth.secret import Secret
 from sidekey_auth.states import TABLE, Facts, Runtime, Standing, standing_of
 
@@ -17,6 +18,7 @@ SIGNED_IN = Credential(
 )
 REUSED = Failure(REFRESH.fingerprint(), "refresh_token_reused", "the token was used before.", 0)
 NO_KEY = Failure(ID.fingerprint(), "no_platform_key", "the account has no organisation", 0)
+NO_KEYS = [replace(NO_KEY, code=code) for code in (*(row.code for row in KEY_REFUSALS), "shoe_size_unknown")]
 
 
 def stand(credential: Credential, *, expired: bool = False, **runtime: object) -> Standing:
@@ -101,10 +103,25 @@ def test_a_missing_bearer_is_transient_only_where_one_may_come_by_itself() -> No
     assert not stand(Credential()).transient
 
 
+@pytest.mark.parametrize("failure", NO_KEYS, ids=lambda failure: failure.code)
+def test_each_reason_without_a_key_keeps_its_code_and_words_and_has_a_remedy_of_its_own(
+    failure: Failure,
+) -> None:
+    credential = replace(SIGNED_IN, api_key=None, exchange_failure=failure)
+    standing = stand(credential)
+    assert (standing.state, standing.code) == ("no_platform_key", failure.code)
+    assert standing.sentence == "Signed in, but without an API key: the account has no organisation."
+    known = next((row for row in KEY_REFUSALS if row.code == failure.code), None)
+    assert standing.remedy == (known.remedy if known else UNKNOWN_REMEDY)
+    with_key = stand(replace(credential, static_key=STATIC))
+    assert with_key.fallback
+    assert with_key.remedy == (known.remedy_with_key if known else UNKNOWN_REMEDY_WITH_KEY)
+
+
 def every_credential() -> list[Credential]:
     choices = itertools.product(
         ("chatgpt", "api_key"), (None, KEY), (None, STATIC), (None, ID), (None, REFRESH), (False, True),
-        (None, REUSED), (None, NO_KEY),
+        (None, REUSED), (None, *NO_KEYS),
     )  # fmt: skip
     return [
         Credential(

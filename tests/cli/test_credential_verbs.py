@@ -10,8 +10,9 @@ import pytest
 from house import House
 from sidekey_auth.issuer import Issuer
 from sidekey_auth.issuer_settings import IssuerSettings
+from sidekey_auth.made_keys import MadeKey
 from sidekey_auth.secret import LONGEST_TOKEN, Secret
-from sidekey_proxy.sandbox import RevokeFails, TokenAnswer
+from sidekey_proxy.sandbox import RevokeFails, SandboxAccount, TokenAnswer
 
 from .conftest import Person, files
 
@@ -153,6 +154,122 @@ async def test_a_sign_out_that_the_issuer_does_not_hear_says_so_and_deletes_all_
     assert answer.out.startswith("Signed out. It could not be revoked at the issuer (")
     assert answer.out.endswith(f"and is deleted here.\n{KEYS_STAY}")
     assert not (await house.stored()).signed_in
+
+
+async def test_a_sign_out_tells_which_keys_stay_and_so_does_the_status_afterwards(house: House) -> None:
+    made = tuple(MadeKey(f"key number {n}", f"{n:04}", 1_795_521_600.0 + n) for n in range(12))
+    await house.signed_in(keys_made=40, made_keys=made)
+    answer = await house.run("logout")
+    assert answer.code == 0
+    first, *lines = answer.out.splitlines()
+    assert first == "Signed out. The sign-in is revoked."
+    assert lines[0].split() == ["API", "key", "made", "ends", "in", "name"]
+    assert [line.split()[-1] for line in lines[1:11]] == [str(n) for n in range(11, 1, -1)]
+    assert "2026-11-24 12:00:11 UTC  …0011    key number 11" in lines[1]
+    note, more = lines[11:]
+    assert note.startswith("This profile has made 40 API keys. They stay valid until you delete them at ")
+    assert note.endswith(" https://platform.openai.com/api-keys.")
+    assert more == "The newest 10 are shown; `sidekey status --json` has the last 12."
+    status = await house.run("status")
+    assert status.out.splitlines()[-len(lines) :] == lines
+    document = json.loads((await house.run("status", "--json")).out)
+    assert (document["state"], document["keys_made"]) == ("signed_out", 40)
+    assert document["made_keys"][-1] == {
+        "name": "key number 11",
+        "last_four": "0011",
+        "at": "2026-11-24T12:00:11+00:00",
+    }
+    again = await house.run("logout", "--json")
+    told = json.loads(again.out)
+    assert (again.code, told["was_signed_in"], told["revoked"]) == (0, False, None)
+    assert (told["keys_made"], told["made_keys"]) == (40, document["made_keys"])
+
+
+async def test_a_sign_in_of_ones_own_is_revoked_unless_one_says_otherwise(house: House) -> None:
+    before = await house.signed_in()
+    assert before.refresh_token is not None
+    answer = await house.run("logout", "--no-revoke")
+    assert answer.out == f"Signed out. The sign-in is not revoked at the issuer.\n{KEYS_STAY}"
+    assert house.sandbox.knows(before.refresh_token)
+    person = Person(house, "logout")
+    assert await person.ends() == 0
+    assert "Nobody was signed in." in person.seen, "nobody is asked either"
+
+
+@pytest.mark.parametrize(
+    ("typed", "revoked"), [("\r", False), ("n\r", False), ("y\r", True)], ids=["Enter", "no", "yes"]
+)
+async def test_an_imported_sign_in_is_revoked_only_by_a_yes(house: House, typed: str, revoked: bool) -> None:
+    before = await house.signed_in(imported_from="codex")
+    assert before.refresh_token is not None
+    person = Person(house, "logout")
+    await person.sees("imported from the Codex CLI, which may still use it. Revoke it, too\\? \\[y/N\\] ")
+    assert house.count("revoke") == 0
+    await person.types(typed)
+    assert await person.ends() == 0
+    assert ("The sign-in is revoked." in person.seen) is revoked
+    assert ("is not revoked, as the Codex CLI may still use it" in person.seen) is not revoked
+    assert house.sandbox.knows(before.refresh_token) is not revoked
+    assert not (await house.stored()).signed_in
+
+
+async def test_ctrl_c_at_the_question_signs_nobody_out(house: House) -> None:
+    await house.signed_in(imported_from="codex")
+    before = files(house)
+    person = Person(house, "logout")
+    await person.sees("Revoke it, too")
+    await person.types("\x03")
+    assert await person.ends() == 130
+    assert files(house) == before
+    assert house.count("revoke") == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "revoked"), [((), False), (("--revoke",), True), (("--no-revoke",), False)]
+)
+async def test_without_a_terminal_an_imported_sign_in_is_revoked_only_by_the_flag(
+    house: House, flags: tuple[str, ...], revoked: bool
+) -> None:
+    before = await house.signed_in(imported_from="codex")
+    assert before.refresh_token is not None
+    answer = await house.run("logout", *flags)
+    assert answer.code == 0
+    kept = "The sign-in is not revoked, as the Codex CLI may still use it; --revoke does that, too."
+    assert answer.out.startswith(f"Signed out. {'The sign-in is revoked.' if revoked else kept}\n")
+    assert house.sandbox.knows(before.refresh_token) is not revoked
+
+
+async def test_an_import_without_its_refresh_token_leaves_nothing_to_ask(house: House) -> None:
+    await house.signed_in(imported_from="codex", refresh_token=None)
+    person = Person(house, "logout")
+    assert await person.ends() == 0
+    assert "There was no refresh token to revoke." in person.seen
+
+
+async def test_the_status_says_beforehand_whether_a_key_can_be_had(house: House) -> None:
+    await house.signed_in(api_key=None, key_source=None)
+    table = (await house.run("status")).out
+    assert "An API key is likely: the id_token names a Platform organisation and a project." in table
+    assert "--choose-organization" not in table
+    house.sandbox.account = SandboxAccount(organization_id=None, project_id=None, onboarded=False)
+    await house.signed_in(api_key=None, key_source=None)
+    table = (await house.run("status")).out
+    assert "An API key is unlikely: the id_token names no Platform organisation." in table
+    for way in ("https://platform.openai.com/", "sidekey login --choose-organization", "sidekey key set"):
+        assert way in table
+    exchange = json.loads((await house.run("status", "--json")).out)["key_exchange"]
+    assert exchange == {
+        "likely": False,
+        "reason": "the id_token names no Platform organisation",
+        "done": False,
+        "refused": None,
+    }
+    checks = json.loads((await house.run("doctor", "--json", SIDEKEY_ADMIN_LISTEN=",")).out)["checks"]
+    (finding,) = [check for check in checks if check["check"] == "key exchange"]
+    assert (finding["verdict"], "unlikely" in finding["says"]) == ("warning", True)
+    assert "--choose-organization" in finding["remedy"]
+    await house.signed_in(key_source="of another one", static_key=house.sandbox.issue_key())
+    assert "key set" not in (await house.run("status")).out
 
 
 async def test_the_status_tells_all_and_no_secret(house: House) -> None:

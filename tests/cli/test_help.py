@@ -15,8 +15,9 @@ from sidekey_proxy.cli.app import build
 
 COMMANDS = {
     "serve": "--config --listen --admin-listen --upstream --profile --sandbox --no-client-key",
-    "login": "--no-browser --paste --device --redeem-credits --profile --sandbox --config",
-    "logout": "--profile --sandbox --config",
+    "login": "--no-browser --paste --device --choose-organization --redeem-credits "
+    "--profile --sandbox --config",
+    "logout": "--revoke --no-revoke --json --profile --sandbox --config",
     "refresh": "--profile --sandbox --config",
     "mode": "chatgpt|api_key --profile --sandbox --config",
     "status": "--json --profile --sandbox --config",
@@ -90,6 +91,7 @@ async def test_help_asks_for_no_vault_and_no_settings(house: House) -> None:
         ("mode", "Missing argument 'chatgpt|api_key'", "Try 'sidekey mode -h'"),
         ("mode chat", "there is no mode 'chat'", "It is chatgpt or api_key."),
         ("login --paste --device", "choose one", ""),
+        ("login --device --choose-organization", "no page to choose", "Use --no-browser or --paste."),
         ("env --shell csh", "--shell cannot be 'csh'", "bash, fish, powershell"),
         ("import codex auth.json", "name a file with --file", ""),
         ("run", "there is no command", "Name it behind `--`."),

@@ -56,6 +56,8 @@ async def test_codexs_own_file_is_previewed_masked_confirmed_and_made_whole(hous
     assert "Imported Codex's sign-in of ada@example.com." in person.seen
     stored = await house.stored()
     assert (stored.mode, stored.refresh_token is not None) == ("chatgpt", True)
+    assert stored.imported_from == "codex"
+    assert [made.last_four for made in stored.made_keys] == [stored.api_key and stored.api_key.last_four()]
     assert stored.api_key in house.sandbox.issued_secrets()
     assert house.count("key_exchange") == 1
 

@@ -128,7 +128,14 @@ class _Walk:
                 return False
             issuer, client_id = self.source.issuers.apart(journal.credential), self._client_id()
             outcome = await in_critical_section(
-                lambda: refresh(journal.vault, issuer, journal.profile, token, client_id, self.source.clock),
+                lambda: refresh(
+                    journal.vault,
+                    issuer,
+                    profile=journal.profile,
+                    token=token,
+                    client_id=client_id,
+                    clock=self.source.clock,
+                ),
                 self._landed,
             )
         if outcome.error is not None:

@@ -11,7 +11,7 @@ _HERE: Final = __package__
 _COMMANDS: Final = {
     "serve": ("serve", "serve"),
     "login": ("login", "login"),
-    "logout": ("login", "logout"),
+    "logout": ("logout", "logout"),
     "refresh": ("login", "refresh"),
     "mode": ("login", "mode"),
     "status": ("status", "status"),

@@ -1,4 +1,4 @@
-"""``sidekey login``, ``logout``, ``refresh`` and ``mode``."""
+"""``sidekey login``, ``refresh`` and ``mode``."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import Annotated
 
 import typer
 
+from sidekey_auth.claims import Claims
 from sidekey_auth.credential import Credential
 from sidekey_auth.credits import redeem_credits
 from sidekey_auth.device import DeviceInvitation
 from sidekey_auth.errors import (
     ConfigurationError,
     CredentialUnsaved,
-    NoPlatformKey,
+    DeviceCodeUnavailable,
+    IssuerRefused,
     NoRefreshToken,
     SidekeyError,
 )
+from sidekey_auth.key_outlook import key_outlook
 from sidekey_auth.signin import BrowserInvitation, PasteInvitation, SignedIn, SignIn
-from sidekey_auth.signout import SignedOut, sign_out
 from sidekey_auth.stored_credential import switch_mode
 from sidekey_auth.upstream import sign_in_may_go
 from sidekey_proxy.configuration.settings import allowed_origins
@@ -33,8 +35,6 @@ from .qr import qr_code
 from .terminal import Terminal
 from .verb import output, run
 
-_KEYS_STAY = "Exchanged API keys stay valid until you delete them at https://platform.openai.com/api-keys."
-
 
 def login(
     no_browser: Annotated[
@@ -44,6 +44,13 @@ def login(
         bool, typer.Option("--paste", help="The browser is elsewhere: paste the address it ends up at.")
     ] = False,
     device: Annotated[bool, typer.Option("--device", help="Show a code to type in any browser.")] = False,
+    choose: Annotated[
+        bool,
+        typer.Option(
+            "--choose-organization",
+            help="Ask for OpenAI's older page, which may let you choose the API organisation and project.",
+        ),
+    ] = False,
     redeem: Annotated[
         bool, typer.Option("--redeem-credits", help="Ask for a subscription's API credits afterwards.")
     ] = False,
@@ -63,6 +70,8 @@ def login(
         sidekey login --device
 
         sidekey login --no-browser --profile work
+
+        sidekey login --choose-organization
     """
     flags: dict[Way, bool] = {"no-browser": no_browser, "paste": paste, "device": device}
     said = [way for way, wanted in flags.items() if wanted]
@@ -70,10 +79,20 @@ def login(
     async def work() -> Report:
         if len(said) > 1:
             raise ConfigurationError("--no-browser, --paste and --device are three ways: choose one")
+        if choose and device:
+            raise ConfigurationError(
+                "--device has no page to choose an organisation on", remedy="Use --no-browser or --paste."
+            )
         place = _place(config, profile, sandbox=sandbox)
         told = output()
         async with place.issuer() as issuer:
-            signing = SignIn(place.vault, issuer, place.profile)
+            signing = SignIn(
+                place.vault,
+                issuer,
+                place.profile,
+                choose_organization=choose,
+                show_claims=lambda claims: _foretell(claims, told),
+            )
             signed_in = await _sign_in(signing, said[0] if said else None, told)
         notes = await _after(place, signed_in, redeem=redeem or place.settings.redeem_credits)
         return told_of_sign_in(signed_in, notes)
@@ -84,11 +103,18 @@ def login(
 async def _sign_in(signing: SignIn, way: Way | None, told: Output) -> SignedIn:
     if way is None:
         proposal = propose(this_machine())
-        way = proposal.way
-        if proposal.reason:
+        way = "paste" if proposal.way == "device" and signing.choose_organization else proposal.way
+        if proposal.reason and way == proposal.way:
             told.say(proposal.reason)
     if way == "device":
-        return await signing.with_device_code(lambda invitation: _show_device(invitation, told))
+        try:
+            return await signing.with_device_code(lambda invitation: _show_device(invitation, told))
+        except DeviceCodeUnavailable as error:
+            if not Terminal().interactive:
+                raise
+            told.say(f"It cannot be done so: {error}. It is turned on in {error.setting}.")
+            told.say("So this sign-in goes on as with --paste.")
+            way = "paste"
     if way == "paste":
         return await signing.by_pasting(lambda invitation: _ask_callback(invitation, told))
     return await signing.with_browser(
@@ -130,7 +156,17 @@ async def _show_device(invitation: DeviceInvitation, told: Output) -> None:
     told.say(f"Open {invitation.url} in any browser and type this code:")
     told.figure(f"\n    {invitation.user_code}\n\n")
     told.figure(qr_code(invitation.url, told.encoding, columns=min(told.columns, 80)))
+    told.say(
+        f"If the page says that device codes are off, turn them on in {DeviceCodeUnavailable.setting}, "
+        "or use `sidekey login --paste`."
+    )
     told.say(f"Waiting for you there, {span(int(invitation.lifetime))} at the most. Ctrl-C cancels.")
+
+
+def _foretell(claims: Claims, told: Output) -> None:
+    outlook = key_outlook(claims)
+    if not outlook.likely:
+        told.say(f"{outlook.sentence} It is tried all the same.")
 
 
 async def _after(place: Place, signed_in: SignedIn, *, redeem: bool) -> tuple[str, ...]:
@@ -154,7 +190,7 @@ def told_of_sign_in(signed_in: SignedIn, notes: tuple[str, ...] = ()) -> Report:
     """Return what is said after a sign-in.
 
     Raises:
-        NoPlatformKey, IssuerError: signed in, but without a key; what to do is in its remedy.
+        SidekeyError: signed in, but without a key; what to do is in its remedy.
     """
     who = signed_in.claims.email or signed_in.claims.account_id or "your account"
     if signed_in.unsaved is not None:
@@ -163,10 +199,10 @@ def told_of_sign_in(signed_in: SignedIn, notes: tuple[str, ...] = ()) -> Report:
             aside=signed_in.unsaved.aside,
             remedy=signed_in.unsaved.remedy,
         )
-    if isinstance(signed_in.problem, NoPlatformKey):
-        raise NoPlatformKey(
+    if isinstance(signed_in.problem, IssuerRefused):
+        raise SidekeyError(
             f"signed in as {who}, but without an API key: {signed_in.problem}",
-            error_code=signed_in.problem.error_code,
+            remedy=signed_in.problem.remedy,
         )
     if signed_in.problem is not None:
         raise SidekeyError(
@@ -175,48 +211,6 @@ def told_of_sign_in(signed_in: SignedIn, notes: tuple[str, ...] = ()) -> Report:
         )
     plan = f" ({signed_in.claims.plan})" if signed_in.claims.plan else ""
     return Report(sentence=f"Signed in as {who}{plan}.", notes=notes)
-
-
-def logout(profile: Profile = None, sandbox: Sandbox = False, config: Config = None) -> None:
-    """Sign out: revoke the sign-in, delete its key and tokens.
-
-    A static key stays; `sidekey key clear` removes it.
-
-    Examples:
-
-        sidekey logout
-
-        sidekey logout --profile work
-    """
-
-    async def work() -> Report:
-        place = _place(config, profile, sandbox=sandbox)
-        async with place.issuers() as issuers:
-            return told_of_sign_out(await sign_out(place.vault, issuers, profile=place.profile))
-
-    run(work(), "The sign-out failed")
-
-
-def told_of_sign_out(result: SignedOut) -> Report:
-    """Return what is said after a sign-out.
-
-    Raises:
-        SidekeyError: something could not be deleted.
-    """
-    if result.vault_problem is not None:
-        raise SidekeyError(
-            f"{', '.join(result.left)} could not be deleted: {result.vault_problem}",
-            remedy=result.vault_problem.remedy or "Mend that and run `sidekey logout` again.",
-        )
-    if not result.was_signed_in:
-        return Report(sentence="Nobody was signed in.")
-    if result.revoked is None:
-        end = "There was no refresh token to revoke."
-    elif result.revoked:
-        end = "The sign-in is revoked."
-    else:
-        end = f"It could not be revoked at the issuer ({result.revoke_problem}), and is deleted here."
-    return Report(sentence=f"Signed out. {end}", notes=(_KEYS_STAY,) if result.had_key else ())
 
 
 def refresh(profile: Profile = None, sandbox: Sandbox = False, config: Config = None) -> None:

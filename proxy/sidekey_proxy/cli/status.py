@@ -5,6 +5,7 @@ from __future__ import annotations
 from sidekey_proxy.place import find_place
 from sidekey_proxy.status import StatusReport
 
+from .made_keys import keys_note, keys_table
 from .options import Config, Json, Profile, Sandbox
 from .output import NOT_READY, OK, Report
 from .verb import run
@@ -37,6 +38,8 @@ def shown(report: StatusReport) -> Report:
     """Return the report as it is printed. Pure."""
     return Report(
         facts=tuple(report.rows()),
+        table=keys_table(report.made_keys),
+        notes=keys_note(report.keys_made, report.made_keys),
         document=report.as_json(),
         exit_code=OK if report.ready else NOT_READY,
     )

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from sidekey_auth.credential import checked_profile
 from sidekey_auth.errors import ConfigurationError
 from sidekey_auth.hosts import is_loopback_host, parse_host
+from sidekey_auth.key_name import checked_template
 from sidekey_auth.upstream import parse_allowed, parse_base
 from sidekey_proxy.addresses import ListenAddress, parse_listen
 
@@ -184,6 +185,10 @@ def _read_profile(value: Any) -> str:
         raise ValueError from None
 
 
+def _read_key_name(value: Any) -> str:
+    return checked_template(_read_text(value))
+
+
 def _some_text(value: Any) -> str:
     text = _read_text(value)
     if not text:
@@ -221,6 +226,9 @@ PROFILE: Final[Kind[str]] = Kind(
     _read_profile,
     _same,
     _same,
+)
+KEY_NAME: Final[Kind[str]] = Kind(
+    "a text, in which {host}, {profile} and {date} may stand", _read_key_name, _same, _same
 )
 SOME_TEXT: Final[Kind[str]] = Kind("a text that is not empty", _some_text, _same, _same)
 

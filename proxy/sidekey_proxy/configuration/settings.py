@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from sidekey_auth.credential import DEFAULT_PROFILE
 from sidekey_auth.issuer_settings import CALLBACK_PORTS, CLIENT_ID, ISSUER, ORIGINATOR, SCOPE
+from sidekey_auth.key_name import TEMPLATE
 from sidekey_auth.upstream import DEFAULT_UPSTREAM, Origin, parse_allowed
 from sidekey_proxy.addresses import LOOPBACK_HOST, Address, ListenAddress
 
@@ -313,6 +314,15 @@ class Settings:
         metadata=_about(
             kinds.choice("always", "when-refused"),
             "When an id_token is traded for a new API key: at every refresh, or after a 401 only.",
+        ),
+    )
+
+    key_name: str = field(
+        default=TEMPLATE,
+        metadata=_about(
+            kinds.KEY_NAME,
+            "What exchanged keys are called in the organisation's list, whose administrators see the host's "
+            "name in it. Empty: OpenAI chooses.",
         ),
     )
 

@@ -20,6 +20,7 @@ from sidekey_auth.broker import Broker
 from sidekey_auth.clock import SystemClock
 from sidekey_auth.errors import ConfigurationError, IssuerUnavailable, SealError, SidekeyError, VaultError
 from sidekey_auth.issuer_settings import JWKS_PATH
+from sidekey_auth.key_outlook import key_exchange_of
 from sidekey_auth.outbound import Outbound
 from sidekey_auth.proxies import proxy_for
 from sidekey_auth.seals.file import FileSeal
@@ -101,7 +102,13 @@ async def _credential(place: Place) -> list[Finding]:
     allowed = standing.bearer is None or may_carry(
         parse_base(settings.upstream).origin, standing.bearer.origin, allowed_origins(settings)
     )
-    return [findings.standing_found(standing, may_carry=allowed, upstream=settings.upstream)]
+    found = [findings.standing_found(standing, may_carry=allowed, upstream=settings.upstream)]
+    exchange = key_exchange_of(broker.credential)
+    # In that state the credential's own finding says all of it.
+    if exchange is not None and standing.state != "no_platform_key":
+        has_static_key = broker.credential.static_key is not None
+        found.append(findings.key_exchange_found(exchange, has_static_key=has_static_key))
+    return found
 
 
 async def _read(place: Place) -> Broker | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from sidekey_auth.errors import SidekeyError
+from sidekey_auth.key_outlook import KeyExchange
+from sidekey_auth.key_refusals import remedy_of
 from sidekey_auth.redaction import redact
 from sidekey_auth.states import Standing
 from sidekey_auth.vault import VaultDescription
@@ -110,6 +112,25 @@ def standing_found(standing: Standing, *, may_carry: bool, upstream: str) -> Fin
         )
     verdict: Verdict = "ok" if standing.state == "ready" and not standing.fallback else "warning"
     return Finding("credential", verdict, _sentence(standing.sentence), standing.remedy)
+
+
+def key_exchange_found(exchange: KeyExchange, *, has_static_key: bool) -> Finding:
+    """Tell how it stands with the exchange of a sign-in for an API key, or how it is likely to end.
+
+    Args:
+        exchange: of the stored id_token.
+        has_static_key: a person has stored an API key already.
+    """
+    check, refused = "key exchange", exchange.refused
+    if refused is not None:
+        says = _sentence(f"Refused with {refused.code}: {refused.message}")
+        return Finding(check, "warning", says, remedy_of(refused.code, has_static_key=has_static_key))
+    if exchange.done:
+        return Finding(check, "ok", "The sign-in has its API key.")
+    if exchange.outlook.likely:
+        return Finding(check, "ok", exchange.outlook.sentence)
+    says = f"{exchange.outlook.sentence} It is tried all the same."
+    return Finding(check, "warning", says, exchange.outlook.ways(has_static_key=has_static_key))
 
 
 def listener_found(address: str, answerer: Answerer, problem: SidekeyError | None = None) -> Finding:

@@ -12,10 +12,12 @@ from .faults import (
     DevicePending,
     DevicePollFails,
     DeviceUnavailable,
+    ExchangeForbidden,
     ExchangeRefused,
     Fault,
     Faults,
     JwksUnavailable,
+    KeyNameRefused,
     RedeemRefused,
     RefreshByStranger,
     RefreshLeavesOut,
@@ -27,7 +29,7 @@ from .faults import (
     TokenLifetime,
 )
 from .server import Sandbox
-from .settings import SandboxAccount, SandboxSettings
+from .settings import SandboxAccount, SandboxProject, SandboxSettings
 
 __all__ = [
     "ApiCut",
@@ -42,16 +44,19 @@ __all__ = [
     "DeviceUnavailable",
     "Event",
     "EventLog",
+    "ExchangeForbidden",
     "ExchangeRefused",
     "Fault",
     "Faults",
     "JwksUnavailable",
+    "KeyNameRefused",
     "RedeemRefused",
     "RefreshByStranger",
     "RefreshLeavesOut",
     "RevokeFails",
     "Sandbox",
     "SandboxAccount",
+    "SandboxProject",
     "SandboxSettings",
     "SocketRefused",
     "TokenAnswer",

@@ -1,4 +1,8 @@
-"""``GET /oauth/authorize``: the page, the click, and the way back (RFC 6749 section 4.1, RFC 7636)."""
+"""``GET /oauth/authorize``: the page, the click, and the way back (RFC 6749 section 4.1, RFC 7636).
+
+With ``codex_cli_simplified_flow`` the page only asks for a yes, and the account's own organisation stands in
+the id_token. Without it the person chooses an organisation and a project, as on OpenAI's page of 2025.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from yarl import URL
 from .events import EventLog
 from .faults import AuthorizeRefused, AuthorizeWithoutCode, Faults
 from .issued import Issued, Session
-from .pages import HEADERS, authorize_page, message_page
+from .pages import HEADERS, Choice, authorize_page, message_page
 from .refusal import Refusal
 from .settings import SandboxAccount, SandboxSettings
 from .wire import Witness, read_body
@@ -38,6 +42,15 @@ class _Wish:
     challenge: str
     state: str
     with_organization: bool
+    simplified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a person was shown."""
+
+    wish: _Wish
+    account: SandboxAccount
 
 
 class AuthorizeEndpoint:
@@ -65,7 +78,7 @@ class AuthorizeEndpoint:
         self._issued = issued
         self._faults = faults
         self._events = events
-        self._waiting: dict[str, _Wish] = {}
+        self._waiting: dict[str, _Asked] = {}
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Answer the browser that a program has sent here."""
@@ -83,23 +96,27 @@ class AuthorizeEndpoint:
         except Refusal as refusal:
             witness.saw("authorize", status=302, error=refusal.code)
             return _back(query["redirect_uri"], query.get("state", ""), refusal.code or "", refusal.message)
+        asked = _Asked(wish, self._account())
         witness.saw("authorize", status=302 if self._settings.auto_approve else 200)
         if self._settings.auto_approve:
-            return self._approve(wish)
-        return self._ask(wish)
+            return self._approve(wish, _chosen(asked) or asked.account)
+        return self._ask(asked)
 
     async def decide(self, request: web.Request) -> web.StreamResponse:
         """Take the person's click, once."""
         body = await read_body(request)
-        wish = self._waiting.pop(str(body.fields.get("request")), None)
+        asked = self._waiting.pop(str(body.fields.get("request")), None)
         witness = Witness(self._events, request)
-        if wish is None:
-            witness.saw("approve", status=400, error="invalid_request")
+        if asked is None:
+            witness.saw("approve", body=body, status=400, error="invalid_request")
             return page(message_page("This page is old", "Start the sign-in again in the terminal."), 400)
-        witness.saw("approve", status=302)
-        if body.fields.get("decision") != "approve":
+        account = _chosen(asked, str(body.fields.get("project")))
+        if body.fields.get("decision") != "approve" or account is None:
+            witness.saw("approve", body=body, status=302, error="access_denied")
+            wish = asked.wish
             return _back(wish.redirect_uri, wish.state, "access_denied", "The sign-in was refused.")
-        return self._approve(wish)
+        witness.saw("approve", body=body, status=302)
+        return self._approve(asked.wish, account)
 
     def _check_client(self, query: Mapping[str, str]) -> None:
         if query.get("client_id") not in self._settings.client_ids:
@@ -128,12 +145,12 @@ class AuthorizeEndpoint:
         if allowed and self._account().account_id not in allowed.split(","):
             raise Refusal(400, "access_denied", "The account is not in an allowed workspace.")
 
-    def _ask(self, wish: _Wish) -> web.Response:
+    def _ask(self, asked: _Asked) -> web.Response:
         request_id = secrets.token_urlsafe(24)
         while len(self._waiting) >= _WAITING_AT_MOST:
             self._waiting.pop(next(iter(self._waiting)))
-        self._waiting[request_id] = wish
-        account = self._account()
+        self._waiting[request_id] = asked
+        wish, account = asked.wish, asked.account
         about = {
             "Account": account.email,
             "Plan": account.plan,
@@ -141,16 +158,19 @@ class AuthorizeEndpoint:
             "Program": wish.client_id,
             "Scope": wish.scope,
         }
-        return page(authorize_page(request_id, about=about, action=DECIDE))
+        if not wish.simplified:
+            del about["Organisation"]
+        projects = None if wish.simplified else _choices(account)
+        return page(authorize_page(request_id, about=about, action=DECIDE, projects=projects))
 
-    def _approve(self, wish: _Wish) -> web.Response:
+    def _approve(self, wish: _Wish, account: SandboxAccount) -> web.Response:
         refused = self._faults.take(AuthorizeRefused)
         if refused:
             return _back(wish.redirect_uri, wish.state, refused.error, refused.description)
         if self._faults.take(AuthorizeWithoutCode):
             return _redirect(wish.redirect_uri, {"state": wish.state})
         session = Session(
-            account=self._account(),
+            account=account,
             client_id=wish.client_id,
             scope=wish.scope,
             with_organization=wish.with_organization,
@@ -179,7 +199,31 @@ def _wish(query: Mapping[str, str]) -> _Wish:
         challenge=query["code_challenge"],
         state=query["state"],
         with_organization=query.get("id_token_add_organizations") == "true",
+        simplified=query.get("codex_cli_simplified_flow") == "true",
     )
+
+
+def _choices(account: SandboxAccount) -> list[Choice]:
+    """Return what an account has to choose from; its own project, else the first, is chosen already."""
+    own = [project for project in account.projects if account == account.in_project(project)]
+    chosen = next(iter([*own, *account.projects]), None)
+    return [
+        Choice(str(number), project, project == chosen) for number, project in enumerate(account.projects)
+    ]
+
+
+def _chosen(asked: _Asked, value: str | None = None) -> SandboxAccount | None:
+    """Return the account with the project that was chosen, or None where that is none.
+
+    Args:
+        asked: what the person was shown.
+        value: what the form sent; None takes what was chosen already.
+    """
+    choices = [] if asked.wish.simplified else _choices(asked.account)
+    if not choices:
+        return asked.account
+    found = [item for item in choices if (item.chosen if value is None else item.value == value)]
+    return asked.account.in_project(found[0].project) if found else None
 
 
 def _back(redirect_uri: str, state: str, error: str, description: str) -> web.Response:

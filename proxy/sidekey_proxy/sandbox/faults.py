@@ -106,6 +106,26 @@ class ExchangeRefused(Fault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeForbidden(Fault):
+    """The id_token is not traded, since the organisation's policy forbids keys such as these.
+
+    What OpenAI answers then is not known: status, codes and messages are the sandbox's own.
+    """
+
+    policy: Literal["service_account_keys_only", "key_creation_disabled", "key_expiry_required"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyNameRefused(Fault):
+    """An exchange that asks for a key's name is refused for it; one that asks for none is not struck."""
+
+    status: int = 400
+    code: str | None = "unknown_parameter"
+    message: str = "Unknown parameter: 'name'."
+    parameter: str | None = "name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshByStranger(Fault):
     """A refresh returns the id_token of somebody else."""
 
@@ -251,6 +271,8 @@ KINDS: Final[tuple[type[Fault], ...]] = (
     TokenHang,
     TokenDropped,
     ExchangeRefused,
+    ExchangeForbidden,
+    KeyNameRefused,
     RefreshByStranger,
     RefreshLeavesOut,
     JwksUnavailable,

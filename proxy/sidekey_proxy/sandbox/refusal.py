@@ -23,10 +23,18 @@ class Refusal(Exception):
         message: for people.
         kind: the error's ``type``; the usual one of the status where None.
         oauth: use the shape of RFC 6749 section 5.2 instead of the API's.
+        parameter: which of the request's parameters is to blame, or None.
     """
 
     def __init__(
-        self, status: int, code: str | None, message: str, *, kind: str | None = None, oauth: bool = False
+        self,
+        status: int,
+        code: str | None,
+        message: str,
+        *,
+        kind: str | None = None,
+        oauth: bool = False,
+        parameter: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -34,12 +42,13 @@ class Refusal(Exception):
         self.message = message
         self.kind = kind or _API_ERRORS.get(status, ("server_error", None))[0]
         self.oauth = oauth
+        self.parameter = parameter
 
     def body(self) -> bytes:
         """Return the JSON that goes on the wire."""
         if self.oauth:
             return json.dumps({"error": self.code, "error_description": self.message}).encode()
-        error = {"message": self.message, "type": self.kind, "param": None, "code": self.code}
+        error = {"message": self.message, "type": self.kind, "param": self.parameter, "code": self.code}
         return json.dumps({"error": error}, indent=2).encode()
 
 

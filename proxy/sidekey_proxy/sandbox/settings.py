@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from sidekey_auth.errors import ConfigurationError
 from sidekey_auth.issuer_settings import CALLBACK_PORTS, CLIENT_ID
 from sidekey_auth.secret import Secret
 
 from .faults import Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxProject:
+    """A project of a Platform organisation, for a person to choose at the sign-in.
+
+    Attributes:
+        organization_id, project_id: as an id_token names them.
+        organization, project: what they are called.
+    """
+
+    organization_id: str
+    organization: str
+    project_id: str
+    project: str
+
+
+_PROJECTS: Final = tuple(
+    SandboxProject(organization_id=o_id, organization=organization, project_id=p_id, project=project)
+    for o_id, organization, p_id, project in (
+        ("org-sandbox", "Personal", "proj_sandbox", "Default project"),
+        ("org-engines", "Analytical Engines", "proj_engines", "Default project"),
+        ("org-engines", "Analytical Engines", "proj_notes", "Notes on the engine"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +47,10 @@ class SandboxAccount:
         user_id: ``chatgpt_user_id``; it is the token's ``sub``, too.
         account_id: ``chatgpt_account_id``, the workspace.
         plan: ``chatgpt_plan_type``, such as ``plus``.
-        organization_id: the Platform organisation; None makes the key exchange fail as OpenAI's does.
-        project_id: the Platform project.
+        organization_id: the Platform organisation that the simplified page takes; None makes the key
+            exchange fail as OpenAI's does.
+        project_id: the Platform project that it takes.
+        projects: what the older page lets the person choose; none for an account without an organisation.
         onboarded: ``completed_platform_onboarding``.
         owner: ``is_org_owner``.
         subscribed_since: ``chatgpt_subscription_active_start``, ISO 8601, or None.
@@ -36,10 +64,15 @@ class SandboxAccount:
     plan: str = "plus"
     organization_id: str | None = "org-sandbox"
     project_id: str | None = "proj_sandbox"
+    projects: tuple[SandboxProject, ...] = _PROJECTS
     onboarded: bool = True
     owner: bool = True
     subscribed_since: str | None = "2026-01-01T00:00:00+00:00"
     groups: tuple[str, ...] = ()
+
+    def in_project(self, project: SandboxProject) -> SandboxAccount:
+        """Return the account with a project that the person chose."""
+        return replace(self, organization_id=project.organization_id, project_id=project.project_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,11 @@ from sidekey_auth.secret import Secret
 
 from .events import EventLog, Kind
 from .faults import (
+    ExchangeForbidden,
     ExchangeRefused,
     Faults,
     Grant,
+    KeyNameRefused,
     RefreshByStranger,
     RefreshLeavesOut,
     TokenAnswer,
@@ -36,6 +38,22 @@ JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the same
 
 Fields = dict[str, Any]
+
+_POLICIES: Final = {
+    "service_account_keys_only": (
+        "service_account_required",
+        "This organization allows API keys of service accounts only.",
+    ),
+    "key_creation_disabled": (
+        "api_key_creation_disabled",
+        "API key creation is disabled for this organization.",
+    ),
+    "key_expiry_required": (
+        "api_key_expiration_required",
+        "API keys of this organization must have an expiration.",
+    ),
+}
+"""What the sandbox says of each policy; OpenAI's own words are not known."""
 
 
 class TokenEndpoint:
@@ -161,12 +179,21 @@ class TokenEndpoint:
         if body.text("subject_token_type") != ID_TOKEN:
             raise Refusal(400, "invalid_request", "The subject_token_type must be an id_token.", oauth=True)
         claims = self._claims(Secret(body.text("subject_token")), client_id)
-        refused = self._faults.take(ExchangeRefused)
-        if refused:
-            raise Refusal(refused.status, refused.code, refused.message)
+        self._strike_key(named=bool(body.fields.get("name")))
         if not claims.get(AUTH_CLAIMS, {}).get("organization_id"):
             raise Refusal(401, "invalid_subject_token", "Invalid ID token: missing organization_id")
         return {"access_token": self._issued.new_key()}
+
+    def _strike_key(self, *, named: bool) -> None:
+        refused = self._faults.take(ExchangeRefused)
+        if refused:
+            raise Refusal(refused.status, refused.code, refused.message)
+        forbidden = self._faults.take(ExchangeForbidden)
+        if forbidden:
+            raise Refusal(403, *_POLICIES[forbidden.policy])
+        unnamed = self._faults.take(KeyNameRefused) if named else None
+        if unnamed:
+            raise Refusal(unnamed.status, unnamed.code, unnamed.message, parameter=unnamed.parameter)
 
     def _claims(self, id_token: Secret, client_id: str) -> Fields:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import trustme
 
 from canary import Canary
 from house import House, furnished
+from sidekey_auth.credential import Failure
 from sidekey_proxy.doctor import examine as examining
 from sidekey_proxy.doctor import knock
 from sidekey_proxy.doctor.examine import examine
@@ -65,6 +67,7 @@ async def test_in_a_good_house_nothing_is_wrong(house: House) -> None:
         "settings": "ok",
         "vault": "ok",
         "credential": "ok",
+        "key exchange": "ok",
         "listener 127.0.0.1:0": "ok",
         "proxies": "ok",
         "upstream": "ok",
@@ -72,6 +75,21 @@ async def test_in_a_good_house_nothing_is_wrong(house: House) -> None:
         "issuer": "ok",
     }
     assert "status 401 without a key" in findings["upstream"].says
+
+
+async def test_a_refused_key_exchange_is_told_also_while_an_earlier_key_works(house: House) -> None:
+    stored = await house.signed_in()
+    assert stored.id_token is not None
+    refused = Failure(stored.id_token.fingerprint(), "key_creation_disabled", "No new keys", 1.0)
+    await house.store(replace(stored, exchange_failure=refused))
+    findings = await found(house)
+    assert findings["credential"].verdict == "ok"
+    assert findings["key exchange"].verdict == "warning"
+    assert findings["key exchange"].says == "Refused with key_creation_disabled: No new keys."
+    await house.store(replace(stored, exchange_failure=refused, api_key=None))
+    findings = await found(house)
+    assert "No new keys" in findings["credential"].says
+    assert "key exchange" not in findings, "it is told once"
 
 
 async def test_where_no_vault_is_none_is_made(house: House) -> None:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sidekey_auth.credential import Bearer
+from sidekey_auth.claims import Claims
+from sidekey_auth.credential import Bearer, Failure
 from sidekey_auth.errors import ConfigurationError, WrongSeal
+from sidekey_auth.key_outlook import WAYS, KeyExchange, key_outlook
+from sidekey_auth.key_refusals import UNKNOWN_REMEDY
 from sidekey_auth.secret import Secret
 from sidekey_auth.states import Standing
 from sidekey_auth.vault import VaultDescription
@@ -19,6 +22,8 @@ from sidekey_proxy.doctor.findings import Finding
 from sidekey_proxy.running.hardening import Protection
 
 BEARER = Bearer(Secret("sk-upstream-key-number-one"), 1, "chatgpt")
+LIKELY = key_outlook(Claims(organization_id="org-1", project_id="proj_1"))
+UNLIKELY = key_outlook(Claims())
 VAULT = VaultDescription("/home/ada/sidekey", "the OS keyring")
 
 
@@ -72,6 +77,33 @@ def test_a_credential_is_a_problem_exactly_where_requests_go_without_it(
 def test_a_bearer_that_may_not_go_to_upstream_names_the_setting() -> None:
     finding = findings.standing_found(standing(), may_carry=False, upstream="https://gateway.example/v1")
     assert "allow_upstream" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("exchange", "verdict", "says", "remedy"),
+    [
+        (KeyExchange(LIKELY, done=True, refused=None), "ok", "The sign-in has its API key.", ""),
+        (KeyExchange(UNLIKELY, done=True, refused=None), "ok", "The sign-in has its API key.", ""),
+        (KeyExchange(LIKELY, done=False, refused=None), "ok", LIKELY.sentence, ""),
+        (
+            KeyExchange(UNLIKELY, done=False, refused=None),
+            "warning",
+            f"{UNLIKELY.sentence} It is tried all the same.",
+            WAYS,
+        ),
+        (
+            KeyExchange(LIKELY, done=False, refused=Failure("f", "shoe_size_unknown", "No", 1.0)),
+            "warning",
+            "Refused with shoe_size_unknown: No.",
+            UNKNOWN_REMEDY,
+        ),
+    ],
+)
+def test_a_key_exchange_is_foretold_until_it_is_done_or_refused(
+    exchange: KeyExchange, verdict: str, says: str, remedy: str
+) -> None:
+    finding = findings.key_exchange_found(exchange, has_static_key=False)
+    assert (finding.verdict, finding.says, finding.remedy) == (verdict, says, remedy)
 
 
 def test_a_vault_that_is_not_there_yet_is_no_problem() -> None:

@@ -24,10 +24,11 @@ from sidekey_proxy.sandbox import (
     RevokeFails,
     Sandbox,
     SandboxAccount,
+    SandboxProject,
     SandboxSettings,
 )
 from sidekey_proxy.sandbox.issued import challenge_of
-from sidekey_proxy.sandbox.pages import authorize_page, device_page, message_page
+from sidekey_proxy.sandbox.pages import Choice, authorize_page, device_page, message_page
 
 from .conftest import Hand, Reply
 
@@ -124,10 +125,14 @@ async def test_what_the_page_shows_is_escaped(http: aiohttp.ClientSession) -> No
     assert policy.startswith("default-src 'none'")
 
 
+ODD_PROJECT = SandboxProject(organization_id="<i>", organization="<i>", project_id="<i>", project="<i>")
+
+
 @pytest.mark.parametrize(
     "html",
     [
         authorize_page("<i>", about={"<i>": "<i>"}, action="<i>"),
+        authorize_page("<i>", about={}, action="<i>", projects=[Choice("<i>", ODD_PROJECT, chosen=True)]),
         device_page(action="<i>", user_code="<i>", note="<i>"),
         message_page("<i>", "<i>"),
     ],
@@ -135,6 +140,80 @@ async def test_what_the_page_shows_is_escaped(http: aiohttp.ClientSession) -> No
 def test_every_page_escapes_everything(html: str) -> None:
     assert "<i>" not in html
     assert "&lt;i&gt;" in html
+
+
+# --- choosing an organisation -----------------------------------------------------------------------------
+
+
+async def opened(hand: Hand, **other: str | None) -> str:
+    """Return the page that a browser is shown."""
+    async with hand.http.get(URL(wish(hand.sandbox, **other), encoded=True)) as answer:
+        assert answer.status == 200
+        return await answer.text()
+
+
+async def clicked(hand: Hand, html: str, **fields: str) -> dict[str, str]:
+    """Return the query that a click on a page leads back with."""
+    form = Form(html)
+    url, data = f"{hand.sandbox.issuer}{form.action}", {**form.hidden, "decision": "approve", **fields}
+    async with hand.http.post(url, data=data, allow_redirects=False) as answer:
+        assert answer.status == 302
+        return query_of(answer.headers["Location"])
+
+
+async def about(hand: Hand, code: str) -> dict[str, Any]:
+    """Return what the id_token says that a code is exchanged for."""
+    status, fields = await code_exchange(hand, code)
+    assert status == 200
+    said: dict[str, Any] = jwt.decode(fields["id_token"], options={"verify_signature": False})
+    return dict(said["https://api.openai.com/auth"])
+
+
+async def test_the_simplified_page_takes_the_accounts_own_organisation(hand: Hand) -> None:
+    html = await opened(hand)
+    assert 'type="radio"' not in html
+    assert "org-sandbox" in html
+    said = await about(hand, (await clicked(hand, html, project="1"))["code"])
+    assert (said["organization_id"], said["project_id"]) == ("org-sandbox", "proj_sandbox")
+
+
+async def test_the_older_page_lets_choose_and_the_choice_stands_in_the_id_token(hand: Hand) -> None:
+    html = await opened(hand, codex_cli_simplified_flow=None)
+    assert html.count('type="radio"') == 3
+    assert html.count(" checked") == 1
+    said = await about(hand, (await clicked(hand, html, project="2"))["code"])
+    assert (said["organization_id"], said["project_id"]) == ("org-engines", "proj_notes")
+    assert hand.sandbox.events.of("approve")[-1].field("project") == "2"
+
+
+@pytest.mark.parametrize("project", ["", "3", "-1", "proj_notes"])
+async def test_a_choice_that_was_not_offered_is_refused(hand: Hand, project: str) -> None:
+    html = await opened(hand, codex_cli_simplified_flow=None)
+    assert (await clicked(hand, html, project=project))["error"] == "access_denied"
+
+
+async def test_an_account_without_an_organisation_may_have_one_to_choose_or_none(hand: Hand) -> None:
+    hand.sandbox.account = SandboxAccount(organization_id=None, project_id=None, onboarded=False)
+    said = await about(hand, (await clicked(hand, await opened(hand)))["code"])
+    assert {"organization_id", "project_id"} & set(said) == set()
+    assert said["completed_platform_onboarding"] is False
+    html = await opened(hand, codex_cli_simplified_flow=None)
+    said = await about(hand, (await clicked(hand, html, project="0"))["code"])
+    assert said["organization_id"] == "org-sandbox"
+    hand.sandbox.account = SandboxAccount(organization_id=None, project_id=None, projects=())
+    html = await opened(hand, codex_cli_simplified_flow=None)
+    assert "no organisation on the Platform" in html
+    said = await about(hand, (await clicked(hand, html))["code"])
+    assert "organization_id" not in said
+
+
+async def test_without_a_click_the_older_page_takes_the_own_project_else_the_first(quick: Hand) -> None:
+    url = wish(quick.sandbox, codex_cli_simplified_flow=None)
+    for organization, expected in (("org-engines", "org-engines"), (None, "org-sandbox")):
+        project = "proj_engines" if organization else None
+        quick.sandbox.account = SandboxAccount(organization_id=organization, project_id=project)
+        said = await about(quick, (await sent_back(quick.http, url))["code"])
+        assert said["organization_id"] == expected
 
 
 # --- the authorization request ----------------------------------------------------------------------------

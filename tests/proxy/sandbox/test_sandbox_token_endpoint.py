@@ -12,6 +12,7 @@ import pytest
 from sidekey_auth.secret import Secret
 from sidekey_proxy.sandbox import (
     ExchangeRefused,
+    KeyNameRefused,
     RefreshByStranger,
     RefreshLeavesOut,
     Sandbox,
@@ -278,6 +279,33 @@ async def test_the_exchange_can_be_refused_on_demand(hand: Hand) -> None:
     answers = [await hand.exchange(id_token) for _ in range(3)]
     assert [status for status, _ in answers] == [403, 403, 200]
     assert answers[0][1]["error"]["code"] == "account_deactivated"
+
+
+@pytest.mark.parametrize(
+    ("policy", "code"),
+    [
+        ("service_account_keys_only", "service_account_required"),
+        ("key_creation_disabled", "api_key_creation_disabled"),
+        ("key_expiry_required", "api_key_expiration_required"),
+    ],
+)
+async def test_an_organisations_policy_can_forbid_the_key(hand: Hand, policy: str, code: str) -> None:
+    assert (await hand.control("faults", fault="ExchangeForbidden", policy=policy))[0] == 200
+    id_token = hand.sandbox.id_token()
+    status, fields = await hand.exchange(id_token)
+    assert (status, fields["error"]["code"]) == (403, code)
+    assert (await hand.exchange(id_token))[0] == 200
+
+
+async def test_a_name_can_be_refused_and_nothing_but_a_name_is_struck(hand: Hand) -> None:
+    hand.sandbox.faults.put(KeyNameRefused(times=None))
+    id_token = hand.sandbox.id_token()
+    status, fields = await hand.exchange(id_token, name="a name")
+    assert (status, fields["error"]["param"]) == (400, "name")
+    assert (await hand.exchange(id_token))[0] == 200
+    hand.sandbox.faults.clear()
+    assert (await hand.exchange(id_token, name="a name"))[0] == 200
+    assert hand.sandbox.events.of("key_exchange")[-1].field("name") == "a name"
 
 
 async def test_an_exchange_can_answer_200_without_a_key(hand: Hand) -> None:
