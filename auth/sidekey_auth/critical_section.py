@@ -1,8 +1,8 @@
 """Work that nothing may interrupt once it has begun: no cancellation, no end of an event loop, no signal.
 
 A refresh token works once. Between its first byte on the wire and the saved answer, an interrupted program
-loses the sign-in. So that stretch runs in a thread of its own, with an event loop of its own: its caller may
-be cancelled, the caller's loop may stop, and the thread goes on. The interpreter waits for it before it exits.
+loses the sign-in. So that stretch runs in a thread and an event loop of its own: its caller may be cancelled,
+the caller's loop may stop, and the thread goes on. The interpreter waits for it before it exits.
 
 Signals end a process whatever its threads do. While a section runs, those whose default would end the process
 (SIGINT, SIGTERM, SIGHUP) are put off, if the section was begun in the main thread. Handlers that the program

@@ -96,7 +96,7 @@ async def _exchange(
 
 
 def _traded(stored: Credential, token: Secret, key: NewKey, at: float, *, again: bool) -> Credential:
-    """Return the credential with a new key; where another id_token is stored by now, it is only remembered."""
+    """Return the credential with a new key; it is only remembered where another id_token is stored by now."""
     if stored.id_token != token:
         made = remembered(stored.made_keys, key, at)
         return replace(stored, keys_made=stored.keys_made + 1, made_keys=made)

@@ -221,7 +221,7 @@ class _Body(Payload):
 
 def _encoded(form: Fields | None, document: Fields | None) -> bytes:
     if form is not None:
-        return urlencode(_plain(form)).encode()
+        return urlencode(_plain(form), errors="replace").encode()
     return json.dumps(_plain(document)).encode() if document is not None else b""
 
 

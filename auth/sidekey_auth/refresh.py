@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -26,7 +27,6 @@ from .errors import IssuerRefused, IssuerUnavailable, SealError, SidekeyError, V
 from .journal import SAVING, Change, put_aside
 from .log import get_logger
 from .merge import Unsaved, base_of
-from .outbound import BeforeSending
 from .renewal import (
     Wire,
     answer_lost,
@@ -52,7 +52,11 @@ class RefreshIssuer(Protocol):
     """What a refresh asks of the issuer; see ``issuer.Issuer``. It is used once, and closed."""
 
     async def refresh(
-        self, refresh_token: Secret, client_id: str, *, before_sending: BeforeSending | None = None
+        self,
+        refresh_token: Secret,
+        client_id: str,
+        *,
+        before_sending: Callable[[], Awaitable[None]] | None = None,
     ) -> TokenSet:
         """Trade a refresh token for new tokens."""
 

@@ -159,7 +159,7 @@ async def test_the_same_file_again_after_its_sign_in_has_ended_says_so(house: Ho
 async def test_the_same_file_again_after_a_sign_out_is_imported_and_its_end_is_told(house: House) -> None:
     text = auth(house).encode()
     assert (await house.run("import", "codex", "-", "--yes", stdin=text)).code == 0
-    assert (await house.run("logout")).code == 0
+    assert (await house.run("logout", "--revoke")).code == 0
     answer = await house.run("import", "codex", "-", "--yes", stdin=text)
     assert (answer.code, answer.out) == (0, "Imported Codex's sign-in of ada@example.com.\n")
     assert "was imported before and signed out: its refresh token was revoked" in " ".join(answer.err.split())

@@ -258,8 +258,9 @@ class FileVault:
             return None
         await unbroken(self._folder.make)
         async with self._sealed.rotation_lock(), self._sealed.everything_held():
-            self._sealed.forget()
-            return await unbroken(self._folder.move_aside, datetime.now(UTC))
+            aside = await unbroken(self._folder.move_aside, datetime.now(UTC))
+            self._sealed.forget_vault()
+            return aside
 
     async def describe(self) -> VaultDescription:
         """Say where the vault is and what seals it, without opening it."""

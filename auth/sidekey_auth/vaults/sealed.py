@@ -79,6 +79,11 @@ class SealedFolder:
         """Hold a claim: a lock beside the profile's own."""
         return self.held(f"_{what}-{profile}", f"the {what} of profile {profile}", timeout=timeout)
 
+    def forget_vault(self) -> None:
+        """Forget which vault it was: the caller has moved it away itself."""
+        self._known, self._vault = None, None
+        self._seen.clear()
+
     def forget(self) -> None:
         """Forget the seal: it is read again when it is needed."""
         self._known = None
