@@ -32,6 +32,7 @@ ENVIRONMENT_ONLY: Final = (
     "SIDEKEY_HOME",
     "SIDEKEY_SEAL_KEY",
     "SIDEKEY_SEAL_KEY_FILE",
+    "SIDEKEY_STATE_HOME",
 )
 _ELSEWHERE: Final = {
     "sandbox": "the sandbox is asked for with --sandbox on the command line, and nowhere else",
@@ -39,6 +40,7 @@ _ELSEWHERE: Final = {
     "client_key": "it is given as SIDEKEY_CLIENT_KEY or SIDEKEY_CLIENT_KEY_FILE in the environment",
     "seal_key": "it is given as SIDEKEY_SEAL_KEY or SIDEKEY_SEAL_KEY_FILE in the environment",
     "home": "it is given as SIDEKEY_HOME in the environment",
+    "state_home": "it is given as SIDEKEY_STATE_HOME in the environment",
     "config": "it is given as --config, or as SIDEKEY_CONFIG in the environment",
 }
 # Kubernetes and Docker put these into every container beside a service that is called sidekey.
