@@ -7,7 +7,6 @@ same id_token. Tokens that came are not thrown away: a vault that cannot be writ
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -141,7 +140,7 @@ class SignIn:
             IssuerError, IdTokenInvalid: the issuer's tokens cannot be had or used.
             VaultError, SealError: it cannot be stored.
         """
-        await self._look_at_vault()
+        journal = await self._look_at_vault()
         settings, proofs = self.issuer.settings, new_pkce()
         async with CallbackServer(
             proofs.state, ports=settings.ports, timeout=settings.callback_timeout, pages=self.pages
@@ -150,7 +149,7 @@ class SignIn:
             await show(BrowserInvitation(self._url(proofs, uri), server.port, ssh_line(server.port)))
             callback = await server.wait()
             try:
-                result = await self._finish(callback.code, uri, proofs.verifier)
+                result = await self._finish(journal, callback.code, uri, proofs.verifier)
             except SidekeyError as error:
                 await server.fail(str(error))
                 raise
@@ -172,11 +171,11 @@ class SignIn:
             SignInRefused, NoAuthorizationCode: it did not come to an end.
             IssuerError, IdTokenInvalid, VaultError, SealError: as for ``with_browser``.
         """
-        await self._look_at_vault()
+        journal = await self._look_at_vault()
         settings, proofs = self.issuer.settings, new_pkce()
         uri = redirect_uri(settings, settings.ports[0])
         code = await self._pasted_code(self._url(proofs, uri), proofs.state, ask)
-        return await self._finish(code, uri, proofs.verifier)
+        return await self._finish(journal, code, uri, proofs.verifier)
 
     async def with_device_code(self, show: ShowDevice) -> SignedIn:
         """Sign in by typing a short code in a browser anywhere.
@@ -188,21 +187,22 @@ class SignIn:
             DeviceCodeUnavailable, SignInTimedOut: it did not come to an end.
             IssuerError, IdTokenInvalid, VaultError, SealError: as for ``with_browser``.
         """
-        await self._look_at_vault()
+        journal = await self._look_at_vault()
         settings = self.issuer.settings
         start = await self.issuer.start_device()
         page = settings.url(DEVICE_PAGE_PATH)
         await show(DeviceInvitation(page, start.user_code, settings.device_timeout))
         grant = await wait_for_device(self.issuer, start, timeout=settings.device_timeout)
-        return await self._finish(grant.code, self.issuer.device_redirect_uri(), grant.verifier)
+        return await self._finish(journal, grant.code, self.issuer.device_redirect_uri(), grant.verifier)
 
     # --- the steps ----------------------------------------------------------------------------------------
 
-    async def _look_at_vault(self) -> None:
+    async def _look_at_vault(self) -> Journal:
         """Make the vault, or find out that it cannot be used, before anybody is sent anywhere."""
         await self.vault.create()
-        async with self.vault.lock(self.profile):
-            await self.vault.load(self.profile)
+        journal = Journal(self.vault, self.profile)
+        async with journal.locked():
+            return journal
 
     def _url(self, proofs: Pkce, uri: str) -> str:
         return authorize_url(
@@ -224,12 +224,11 @@ class SignIn:
             except StateMismatch as error:
                 problem = error
 
-    async def _finish(self, code: Secret, uri: str, verifier: Secret) -> SignedIn:
+    async def _finish(self, journal: Journal, code: Secret, uri: str, verifier: Secret) -> SignedIn:
         tokens = await self.issuer.exchange_code(code, uri, verifier)
         received = self.clock.wall()
         id_token = tokens.id_token
         assert id_token is not None  # noqa: S101 - exchange_code has looked
-        journal = Journal(self.vault, self.profile)
         try:
             claims = await self.issuer.verify(id_token, self.issuer.settings.client_id)
         except IssuerUnavailable as error:
@@ -250,8 +249,6 @@ class SignIn:
         self, journal: Journal, tokens: TokenSet, claims: Claims, received: float, *, verified: bool
     ) -> None:
         settings = self.issuer.settings
-        with contextlib.suppress(VaultError, SealError):  # what is stored now decides, when it can be read
-            await journal.read()
 
         def signed(before: Credential) -> Credential:
             return signed_in(

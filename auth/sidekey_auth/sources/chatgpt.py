@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -94,6 +94,14 @@ class ChatGptSource:
         )
 
 
+async def _begun(work: Callable[[], Awaitable[Outcome]], then: Callable[[Outcome], None]) -> Outcome:
+    try:
+        return await in_critical_section(work, then)
+    except (OSError, RuntimeError) as error:  # no descriptor or no thread was left for it
+        reason = f"the refresh could not be begun ({error})"
+        raise IssuerUnavailable(reason, sent=False) from None
+
+
 @dataclass(slots=True)
 class _Walk:
     """One renewal under way."""
@@ -127,7 +135,7 @@ class _Walk:
             if token is None or self.errand.stopping() or not still(journal.credential):
                 return False
             issuer, client_id = self.source.issuers.apart(journal.credential), self._client_id()
-            outcome = await in_critical_section(
+            outcome = await _begun(
                 lambda: refresh(
                     journal.vault,
                     issuer,
