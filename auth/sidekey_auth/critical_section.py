@@ -130,22 +130,31 @@ class _Section(Generic[Result]):
 
 
 class _Executor(ThreadPoolExecutor):
-    """Runs blocking calls in threads, and right here where there can be no thread any more.
+    """Runs each blocking call in a thread of its own, and right here where there can be no thread any more.
 
-    That is so when the interpreter is on its way out, and when the process may have no more threads.
+    That is so when the interpreter is on its way out, and when the process may have no more threads. A pool
+    would keep a call that it could not start in its queue, and run it later once more.
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a call, and return its future."""
-        try:
-            return super().submit(fn, *args, **kwargs)
-        except RuntimeError:
-            future: Future[Any] = Future()
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
-                future.set_result(fn(*args, **kwargs))
+                result = fn(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
                 future.set_exception(error)
-            return future
+            else:
+                future.set_result(result)
+
+        try:
+            threading.Thread(target=run, name="sidekey-critical-call").start()
+        except RuntimeError:
+            run()
+        return future
 
 
 class _Guard:
