@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .credential import Bearer
     from .errors import (
+        BearerNotAllowed,
         ConfigurationError,
         IssuerError,
         IssuerRefused,
@@ -21,24 +22,36 @@ if TYPE_CHECKING:
         SidekeyError,
         VaultError,
     )
+    from .opened import OpenCredential, bearer, open_credential
     from .secret import Secret
     from .states import Standing
 
 __all__ = [
     "Bearer",
+    "BearerNotAllowed",
     "ConfigurationError",
     "IssuerError",
     "IssuerRefused",
     "IssuerUnavailable",
     "NoBearer",
+    "OpenCredential",
     "SealError",
     "Secret",
     "SidekeyError",
     "Standing",
     "VaultError",
+    "bearer",
+    "open_credential",
 ]
 
-_ELSEWHERE = {"Bearer": "credential", "Secret": "secret", "Standing": "states"}
+_ELSEWHERE = {
+    "Bearer": "credential",
+    "OpenCredential": "opened",
+    "Secret": "secret",
+    "Standing": "states",
+    "bearer": "opened",
+    "open_credential": "opened",
+}
 """Which module a name is in; the others are in ``errors``."""
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of ours

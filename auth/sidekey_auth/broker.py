@@ -326,7 +326,7 @@ class Broker:
         end = self._clock.boot() + RENEWAL
         errand = Errand(
             demand,
-            refresh_due=self._timing.refresh_due(),
+            refresh_due=self._timing.refresh_due,
             seconds_left=lambda: max(0.0, end - self._clock.boot()),
             stopping=lambda: self._stopping,
             met=met,

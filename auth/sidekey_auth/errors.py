@@ -346,6 +346,21 @@ class KeyringTimedOut(KeyringUnavailable):
     remedy = "A dialogue may be waiting on the desktop; else set SIDEKEY_SEAL_KEY_FILE."
 
 
+class BearerNotAllowed(SidekeyError):
+    """The bearer may not go to this address.
+
+    Args:
+        url: the address, without its query.
+    """
+
+    code = "bearer_not_allowed"
+    remedy = "If you trust it, name its origin in SIDEKEY_ALLOW_UPSTREAM (a static key: in SIDEKEY_UPSTREAM)."
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"the bearer may not go to {url}")
+        self.url = url
+
+
 class NoBearer(SidekeyError):
     """There is no bearer to serve.
 

@@ -17,14 +17,15 @@ class Errand:
 
     Attributes:
         demand: why it was asked for.
-        refresh_due: the id_token is within the margin of its expiry.
+        refresh_due: tells whether the id_token is within the margin of its expiry: another process may have
+            refreshed it since the renewal began.
         seconds_left: until the renewal's deadline; a refresh that was sent is waited for beyond it.
         stopping: tells whether the process is about to end: no new step is begun then.
         met: tells whether a credential is what is wanted, such as one with another key than the refused one.
     """
 
     demand: Demand
-    refresh_due: bool
+    refresh_due: Callable[[], bool]
     seconds_left: Callable[[], float]
     stopping: Callable[[], bool]
     met: Callable[[Credential], bool]

@@ -120,6 +120,29 @@ def sign_in_may_go(url: str, allowed: Collection[Origin]) -> bool:
     return may_carry(origin, "chatgpt", allowed)
 
 
+def bearer_may_go(url: str, bearer_origin: Mode, *, upstream: Origin, allowed: Collection[Origin]) -> bool:
+    """Tell whether a program may send a bearer to an address.
+
+    A static key was stored for the configured upstream, so it goes there, and to all of OpenAI's hosts where
+    that is one of them. Nothing goes unencrypted to another machine.
+
+    Args:
+        url: the whole address.
+        bearer_origin: the mode that the bearer comes from.
+        upstream: the configured upstream's origin.
+        allowed: the setting ``allow_upstream``.
+    """
+    try:
+        origin = _origin(_split(url.partition("#")[0].partition("?")[0]))
+    except ValueError:
+        return False
+    if clear_text_problem(origin, allow_insecure=False) is not None:
+        return False
+    if bearer_origin == "api_key":
+        return origin == upstream or (is_openai(origin) and is_openai(upstream))
+    return may_carry(origin, bearer_origin, allowed)
+
+
 def clear_text_problem(origin: Origin, *, allow_insecure: bool) -> str | None:
     """Say why a bearer must not travel to this upstream unencrypted, or return None where it may.
 

@@ -165,6 +165,16 @@ async def test_eight_brokers_on_one_vault_make_one_refresh(rig: Rig) -> None:
     assert rig.count("refresh") == 1
 
 
+async def test_eight_brokers_whose_refresh_is_due_make_one(rig: Rig) -> None:
+    await rig.signed_in()
+    brokers = [rig.broker() for _ in range(8)]
+    for broker in brokers:
+        await broker.take_up()
+    rig.clock.sleep_through(3500)
+    await asyncio.gather(*(broker.renew_due() for broker in brokers))
+    assert (rig.count("refresh"), rig.count("key_exchange")) == (1, 1)
+
+
 async def test_a_waiter_that_gives_up_does_not_end_the_refresh_for_the_rest(rig: Rig) -> None:
     await rig.signed_in()
     broker = await rig.started()

@@ -69,7 +69,7 @@ class ChatGptSource:
         done: frozenset[Step] = frozenset()
         overtaken = 0
         while not errand.stopping() and not errand.met(journal.credential) and overtaken < _PATIENCE:
-            step = self.next(journal.credential, errand.demand, done, refresh_due=errand.refresh_due)
+            step = self.next(journal.credential, errand.demand, done, refresh_due=errand.refresh_due())
             if step is Step.END:
                 break
             if not await walk.take(step, done):
@@ -114,7 +114,7 @@ class _Walk:
         """Take a step, and tell whether it was still to be taken when its turn came."""
 
         def still(credential: Credential) -> bool:
-            due = self.errand.refresh_due
+            due = self.errand.refresh_due()
             wanted = self.source.next(credential, self.errand.demand, done, refresh_due=due)
             return wanted is step and not self.errand.met(credential)
 
