@@ -39,7 +39,7 @@ Fields = Mapping[str, str | Secret]
 
 
 class Outbound:
-    """Sends requests. It opens itself on first use, and is to be closed: by hand or with ``async with``.
+    """Sends requests, in any event loop.
 
     ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` count, loopback never goes through a proxy, ``.netrc``
     is not looked at, redirects are not followed, cookies are not kept.
@@ -66,8 +66,7 @@ class Outbound:
         self._request_timeout = request_timeout
         self._ca_bundle = ca_bundle
         self._user_agent = user_agent
-        self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._trusted: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,10 +77,7 @@ class Outbound:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of all connections."""
-        session, self._session = self._session, None
-        if session is not None and self._loop is asyncio.get_running_loop():
-            await session.close()
+        """Do nothing: no connection outlives its request."""
 
     @unchained
     async def request(
@@ -112,57 +108,57 @@ class Outbound:
         host = target.host or ""
         body = _Body(form, document, before_sending)
         proxy: URL | None = None
+        answered: tuple[int, bytes | None, float | None] | None = None
         try:
-            session = await self._opened()
             proxy = await asyncio.to_thread(proxy_for, target)
             limits = aiohttp.ClientTimeout(
                 total=timeout or self._request_timeout, connect=self._connect_timeout
             )
-            async with session.request(
-                "GET" if body.empty else "POST",
-                target,
-                data=None if body.empty else body,
-                proxy=proxy,
-                timeout=limits,
-                allow_redirects=False,
-            ) as response:
+            async with (
+                await self._opened() as session,
+                session.request(
+                    "GET" if body.empty else "POST",
+                    target,
+                    data=None if body.empty else body,
+                    proxy=proxy,
+                    timeout=limits,
+                    allow_redirects=False,
+                ) as response,
+            ):
                 content = await _whole_body(response)
                 wish = seconds_to_wait(response.headers.get("Retry-After"), self._clock.wall())
+                answered = response.status, content, wish
         except SidekeyError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, what counts is whether a byte was sent
             refusal = await body.settled()
             if refusal is not None:
                 raise refusal from None
-            reason = _reason(error, host, proxied=proxy is not None, sent=body.sent)
-            raise IssuerUnavailable(f"{what}: {reason}", sent=body.sent, remedy=_remedy(error)) from None
+            if answered is None:
+                reason = _reason(error, host, proxied=proxy is not None, sent=body.sent)
+                raise IssuerUnavailable(f"{what}: {reason}", sent=body.sent, remedy=_remedy(error)) from None
         finally:
             await body.settled()
+        status, content, wish = answered
         if content is None:
             raise IssuerUnavailable(
                 f"{what}: the answer is larger than {LARGEST_ANSWER} bytes",
                 sent=body.sent,
                 answered=True,
-                status=response.status,
+                status=status,
             )
-        return Answer(response.status, content, wish)
+        return Answer(status, content, wish)
 
     async def _opened(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._loop is not loop:  # a session dies with its event loop
-            trusted: ssl.SSLContext | bool = True
-            if self._ca_bundle is not None:
-                trusted = await asyncio.to_thread(_trusting, self._ca_bundle)
-            if self._session is None or self._loop is not loop:
-                self._loop, self._session = (
-                    loop,
-                    aiohttp.ClientSession(
-                        connector=aiohttp.TCPConnector(force_close=True, ssl=trusted),
-                        cookie_jar=aiohttp.DummyCookieJar(),
-                        headers={"User-Agent": self._user_agent, "Accept": "application/json"},
-                    ),
-                )
-        return self._session
+        """Return a session for one request: each has a connection of its own, in any event loop."""
+        if self._trusted is None and self._ca_bundle is not None:
+            self._trusted = await asyncio.to_thread(_trusting, self._ca_bundle)
+        trusted: ssl.SSLContext | bool = True if self._trusted is None else self._trusted
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True, ssl=trusted),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": self._user_agent, "Accept": "application/json"},
+        )
 
 
 class _Body(Payload):

@@ -12,11 +12,14 @@ from sidekey_auth import (
     IssuerRefused,
     IssuerUnavailable,
     NoBearer,
+    OpenCredential,
     SealError,
     Secret,
     SidekeyError,
     Standing,
     VaultError,
+    bearer,
+    open_credential,
 )
 from sidekey_auth.errors import VaultBusy
 
@@ -47,6 +50,17 @@ def explained(error: SidekeyError) -> str:
     return f"{error} {error.remedy}"
 
 
+async def asked(profile: str) -> str:
+    async with open_credential(profile) as credential:
+        assert_type(credential, OpenCredential)
+        found = await credential.fresh(for_url="https://api.openai.com/v1")
+        assert_type(found, Bearer)
+        assert_type(await credential.refused(found), Bearer | None)
+        assert_type(await credential.standing(), Standing)
+        return await credential.api_key()
+
+
+assert_type(bearer(), Bearer)
 families: tuple[type[SidekeyError], ...] = (ConfigurationError, IssuerRefused, SealError, VaultError)
 busy: type[VaultError] = VaultBusy
 listed: list[str] = sidekey_auth.__all__
