@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from .credential import Credential, from_document, to_document
+from .credential import Credential, bearer_of, from_document, to_document
 from .errors import VaultUnreadable
 from .made_keys import MOST_KEPT
 
@@ -168,28 +168,13 @@ def _with_made_keys(merged: Credential, stored: Credential, result: Credential) 
 
 def _generation(merged: Credential, stored: Credential, result: Credential) -> int:
     """Return the merged bearer's number: no number ever stands for two bearers, and none comes back."""
-    numbers = {
-        source.generation
-        for source in (stored, result)
-        if (source.api_key, source.key_refused, source.static_key, source.mode)
-        == (merged.api_key, merged.key_refused, merged.static_key, merged.mode)
-    }
-    others = {source.generation for source in (stored, result)} - numbers
     highest = max(stored.generation, result.generation)
-    if not numbers:
-        return highest + 1
-    if len(numbers) == 1 and not others and not _same_bearer(stored, result):
-        return highest + 1
-    return highest if max(numbers) == highest else highest + 1
-
-
-def _same_bearer(one: Credential, other: Credential) -> bool:
-    return (one.api_key, one.key_refused, one.static_key, one.mode) == (
-        other.api_key,
-        other.key_refused,
-        other.static_key,
-        other.mode,
-    )
+    held = bearer_of(merged, refused_too=True)
+    for source in (stored, result):
+        other = bearer_of(source, refused_too=True)
+        if source.generation == highest and other and held and other.value != held.value:
+            return highest + 1
+    return highest
 
 
 # --- the plain form, which only ever exists inside the seal ----------------------------------------------
