@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -64,6 +65,7 @@ class FileVault:
         self._source = seal
         self._aside = AsideFolder(aside) if aside is not None else None
         self._loaded: dict[str, bytes] = {}
+        self._saves: Counter[str] = Counter()
 
     async def create(self) -> None:
         """Make the folder, the vault's id and, where sidekey keeps it, the seal, if there is no vault."""
@@ -84,6 +86,7 @@ class FileVault:
 
     async def save(self, credential: Credential) -> None:
         """Write it whole or not at all; a cancellation in the middle waits until it is written."""
+        self._saves[credential.profile] += 1
         await self._sealed.write(credential_of(credential.profile), to_document(credential))
 
     @asynccontextmanager
@@ -108,9 +111,13 @@ class FileVault:
         A save through this object counts as a change, too; with nothing loaded it returns at once.
         """
         before = self._loaded.get(checked_profile(profile))
+        # Counted, since after a save of ours somebody may bring the content back that was loaded before it.
+        saves = self._saves[profile]
         # Compared by content: a file's times and number may come back, and over a network they come
         # late. It is looked at again and again, since other processes set no events here.
-        while before is not None and before == await asyncio.to_thread(self._glance, profile):  # noqa: ASYNC110
+        while before is not None and saves == self._saves[profile]:
+            if before != await asyncio.to_thread(self._glance, profile):
+                return
             await asyncio.sleep(LOOK_EVERY)
 
     async def profiles(self) -> tuple[str, ...]:
@@ -275,5 +282,5 @@ class FileVault:
         try:
             data = self._folder.raw(credential_of(profile))
         except VaultError as error:
-            return str(error).encode()
+            return str(error).encode("utf-8", "surrogateescape")
         return b"" if data is None else hashlib.sha256(data).digest()
