@@ -216,6 +216,7 @@ async def until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
     def tell(number: int) -> None:
         if not told.is_set():
             told.set()
+            log.info("stopping", signal=signal.Signals(number).name)
         elif critical_section.active():
             log.warning("waiting for the issuer's answer to a refresh: ending now would lose the sign-in")
         elif number == signal.SIGINT:

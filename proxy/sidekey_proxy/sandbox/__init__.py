@@ -26,6 +26,7 @@ from .faults import (
     TokenAnswer,
     TokenDropped,
     TokenHang,
+    TokenHeld,
     TokenLifetime,
 )
 from .server import Sandbox
@@ -62,5 +63,6 @@ __all__ = [
     "TokenAnswer",
     "TokenDropped",
     "TokenHang",
+    "TokenHeld",
     "TokenLifetime",
 ]

@@ -89,6 +89,13 @@ class TokenHang(Fault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenHeld(Fault):
+    """The token endpoint acts upon the request, and answers when the hang is released."""
+
+    grant: Grant = "refresh"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenDropped(Fault):
     """The token endpoint acts upon the request, then the connection goes instead of the answer."""
 
@@ -269,6 +276,7 @@ KINDS: Final[tuple[type[Fault], ...]] = (
     AuthorizeWithoutCode,
     TokenAnswer,
     TokenHang,
+    TokenHeld,
     TokenDropped,
     ExchangeRefused,
     ExchangeForbidden,

@@ -24,6 +24,7 @@ from .faults import (
     TokenAnswer,
     TokenDropped,
     TokenHang,
+    TokenHeld,
 )
 from .issued import Issued
 from .mint import Mint
@@ -129,6 +130,10 @@ class TokenEndpoint:
             witness.saw(grant, body=body, outcome="hung")
             await self._hold.wait(request)
             return drop(request)
+        if self._faults.take(TokenHeld, lambda fault: fault.grant == grant):
+            witness.saw(grant, body=body, outcome="hung")
+            await self._hold.wait(request)
+            return json_answer(answer)
         witness.saw(grant, body=body, status=200)
         return json_answer(answer)
 
