@@ -2,13 +2,14 @@
 # make test   all tests          make check  lint, format and types
 # make bench  CPU and memory beside nginx and a plain aiohttp proxy (ARGS=--help; apt install nginx-light wrk)
 # make fuzz   look for bytes that break it, until Ctrl-C (ARGS="--seconds 60", ARGS=--help)
+# make soak   random sequences of refreshes, sign-ins, crashes and faults against the vault (ARGS="--seconds 3600")
 # make lock   pin the dependencies anew (needs uv)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CLIENTS := tests/clients/node_modules
 
-.PHONY: run test fuzz bench check lint types format lock clean
+.PHONY: run test fuzz soak bench check lint types format lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/sidekey demo
@@ -18,6 +19,9 @@ test: $(VENV)/.dev $(CLIENTS)/.installed
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m fuzz $(ARGS)
+
+soak: $(VENV)/.dev
+	@PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(ARGS)
