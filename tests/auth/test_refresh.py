@@ -46,8 +46,12 @@ async def signed_in(vault: Vault, token: Secret) -> Credential:
     return credential
 
 
-async def attempt(vault: Vault, token: Secret, issuer: str, client_id: str) -> Outcome:
-    settings = IssuerSettings(issuer=issuer, client_id=client_id, request_timeout=2.0, retry_wait=0.01)
+async def attempt(
+    vault: Vault, token: Secret, issuer: str, client_id: str, ca_bundle: Path | None = None
+) -> Outcome:
+    settings = IssuerSettings(
+        issuer=issuer, client_id=client_id, request_timeout=2.0, retry_wait=0.01, ca_bundle=ca_bundle
+    )
     clock = SystemClock()
     made = Issuer(settings)
     return await refresh(vault, made, profile="default", token=token, client_id=client_id, clock=clock)
@@ -59,18 +63,20 @@ def refresh_token(sandbox: Sandbox) -> Secret:
     return token
 
 
-@pytest.mark.parametrize(
-    ("variable", "value"), [("HTTPS_PROXY", "socks5h://127.0.0.1:1"), ("SSL_CERT_FILE", "/nowhere/ca.pem")]
-)
+@pytest.mark.parametrize("fault", ["proxy", "ca_bundle"])
 async def test_what_fails_before_the_first_byte_leaves_no_note_however_often(
-    sandbox: Sandbox, vault: FileVault, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+    sandbox: Sandbox, vault: FileVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     before = await signed_in(vault, refresh_token(sandbox))
     assert before.refresh_token is not None
+    ca_bundle = tmp_path / "no-such-file.pem" if fault == "ca_bundle" else None
     with monkeypatch.context() as broken:
-        broken.setenv(variable, value)
+        if fault == "proxy":
+            broken.setenv("HTTPS_PROXY", "socks5h://127.0.0.1:1")
         for _ in range(3):
-            outcome = await attempt(vault, before.refresh_token, "https://auth.example.invalid", "app")
+            outcome = await attempt(
+                vault, before.refresh_token, "https://auth.example.invalid", "app", ca_bundle
+            )
             assert isinstance(outcome.error, ConfigurationError)
             assert await vault.load("default") == before
     assert sandbox.events.seen("refresh") == 0
