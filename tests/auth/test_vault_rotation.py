@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,7 +185,7 @@ async def test_an_empty_vault_can_be_rotated(folder: Path) -> None:
     drawer = Drawer()
     with pytest.raises(NoVault):
         await FileVault(folder, drawer).rotate()
-    assert not os.path.lexists(folder), "a rotation makes no vault"
+    assert not os.path.lexists(folder), "a rotation makes no vault"  # noqa: ASYNC240
     await FileVault(folder, drawer).create()
     assert (await FileVault(folder, drawer).rotate()).documents == 0
     await FileVault(folder, drawer).check()
