@@ -82,10 +82,12 @@ class TokenHang(Fault):
     Attributes:
         grant: which request it strikes.
         consumed: whether the request was acted upon first: a refresh token is spent then.
+        answers: with ``consumed``, whether the answer comes after the release; else the connection goes.
     """
 
     grant: Grant = "refresh"
     consumed: bool = False
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
