@@ -64,3 +64,24 @@ async def test_another_command_does_not_wait_for_an_exchange_that_hangs(house: H
     house.sandbox.release()
     await refreshing
     assert not (await house.stored()).signed_in
+
+
+async def test_tokens_that_the_vault_cannot_take_are_kept_and_the_next_command_takes_them_over(
+    house: House,
+) -> None:
+    before = await house.signed_in()
+    house.sandbox.faults.put(TokenHang(consumed=True, answers=True))
+    refreshing = asyncio.create_task(house.run("refresh"))
+    await house.sandbox.wait_for("refresh")
+    away = house.home.with_name("away")
+    house.home.rename(away)
+    house.sandbox.release()
+    answer = await refreshing
+    assert answer.code == 1
+    assert "kept, sealed, in" in " ".join(answer.err.split())
+    assert not house.home.exists(), "no vault is made in its place"
+    away.rename(house.home)
+    assert (await house.run("refresh")).code == 0
+    after = await house.stored()
+    assert after.refreshes == 2
+    assert after.refresh_token != before.refresh_token
