@@ -174,7 +174,7 @@ credentials = st.builds(
     key_refused=st.booleans(),
     note=st.sampled_from([None, RefreshNote("rt", 1, NOW), RefreshNote("rt", 2, NOW)]),
     refresh_failure=failures,
-    # Not exchange_failure: Base.failures joins both kinds, and a merge with both is not settled by one step yet.
+    # Not exchange_failure: Base.failures joins both kinds; a merge with both does not settle yet.
     keys_made=st.integers(0, 3),
     made_keys=st.lists(
         st.builds(MadeKey, st.none(), st.sampled_from("abc"), st.integers(0, 3)), max_size=3, unique=True
