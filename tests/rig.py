@@ -1,4 +1,4 @@
-"""One person's file vault and state folder, the sandbox as issuer, and brokers as processes on top of them."""
+"""One person's file vault and state folder, the sandbox as issuer, and brokers in the role of processes."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from .credential import Credential, bearer_of, from_document, to_document
 from .errors import VaultUnreadable
-from .made_keys import MOST_KEPT
+from .made_keys import MOST_KEPT, MadeKey
 
 _TOKENS: Final = (
     "id_token",
@@ -153,17 +153,23 @@ def _key_is_newer(ours: Base, now: Base, base: Base) -> bool:
 
 
 def _with_persons_choices(result: Credential, stored: Credential) -> Credential:
-    generation = max(result.generation, stored.generation + 1)
     static = stored.static_key
+    # With another static key it is no longer the bearer that the result's own number stands for.
+    number = result.generation + (1 if static != result.static_key else 0)
+    generation = max(number, stored.generation + 1)
     return replace(result, static_key=static, generation=generation, sign_in=result.sign_in)
 
 
 def _with_made_keys(merged: Credential, stored: Credential, result: Credential) -> Credential:
     """Return it with the records of all keys that were made, whoever's sign-in holds: they can be deleted."""
-    more = tuple(key for key in result.made_keys if key not in stored.made_keys)
+    newest = sorted({*stored.made_keys, *result.made_keys}, key=_by_age)[-MOST_KEPT:]
+    more = [key for key in newest if key not in stored.made_keys]
     count = max(stored.keys_made + len(more), result.keys_made)
-    made = (*stored.made_keys, *more)[-MOST_KEPT:]
-    return replace(merged, keys_made=count, made_keys=made)
+    return replace(merged, keys_made=count, made_keys=tuple(newest) if more else stored.made_keys)
+
+
+def _by_age(key: MadeKey) -> tuple[float, str, str]:
+    return key.at, key.name or "", key.last_four
 
 
 def _generation(merged: Credential, stored: Credential, result: Credential) -> int:

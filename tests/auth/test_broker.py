@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sidekey_auth.broker import Broker
-from sidekey_auth.credential import Credential, next_generation
+from sidekey_auth.broker import REFUSED_PAUSE, Broker
+from sidekey_auth.credential import Credential, next_generation, signed_out
 from sidekey_auth.errors import (
     IssuerUnavailable,
     KeyringLocked,
@@ -726,3 +726,71 @@ async def test_a_reading_that_arrives_late_does_not_undo_what_was_written_meanwh
     vault.go_on.set()
     await late
     assert broker.credential == newer
+
+
+# --- a refused key, a bridge, a thread that cannot be had ------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", ["always", "when-refused"])
+async def test_the_fallback_is_left_as_soon_as_the_sign_in_gives_a_key_again(
+    rig: Rig, policy: ExchangePolicy
+) -> None:
+    await rig.signed_in(static_key=STATIC)
+    broker = await rig.started(policy)
+    rig.sandbox.faults.put(TokenAnswer(status=429))
+    fallback = await broker.refused(broker.bearer())
+    assert fallback is not None
+    assert fallback.origin == "api_key"
+    rig.clock.sleep_through(400)
+    await broker.renew_due()
+    assert broker.bearer().origin == "chatgpt"
+    assert rig.count("key_exchange") == 1
+
+
+async def test_a_refused_key_that_nothing_replaces_is_tried_again_after_a_pause(rig: Rig) -> None:
+    old = await rig.signed_in()
+    assert old.refresh_token
+    rig.sandbox.revoke_refresh_token(old.refresh_token)
+    broker = await rig.started()
+    bearer = broker.bearer()
+    assert await broker.refused(bearer) is None
+    with pytest.raises(NoBearer):
+        await broker.obtain()
+    rig.clock.sleep_through(REFUSED_PAUSE + 1)
+    tried = await broker.obtain()
+    assert tried.value == old.api_key
+    broker.accepted(tried)
+    await until(broker, lambda: not broker.credential.key_refused)
+    assert broker.bearer().value == old.api_key
+
+
+async def test_a_sign_out_is_seen_though_a_thread_could_not_be_had_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.signed_in()
+    broker = rig.broker()
+    failed = asyncio.Event()
+    changed = rig.vault.changed
+
+    async def no_thread(profile: str) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("can't start new thread")
+        await changed(profile)
+
+    monkeypatch.setattr(rig.vault, "changed", no_thread)
+    await broker.start()
+    await failed.wait()
+    await rig.store(signed_out(await rig.stored(), rig.clock.wall()))
+    await until(broker, lambda: broker.credential.api_key is None)
+    with pytest.raises(NoBearer):
+        broker.bearer()
+
+
+async def test_a_stopping_broker_begins_no_new_step(rig: Rig) -> None:
+    await rig.signed_in()
+    broker = await rig.started()
+    bearer = broker.bearer()
+    await broker.stop()
+    assert await broker.refused(bearer) is None
+    assert rig.count("refresh") == 0

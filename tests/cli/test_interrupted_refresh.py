@@ -12,14 +12,14 @@ import pytest
 
 from house import House
 from processes import command, serving
-from sidekey_proxy.sandbox import TokenHeld
+from sidekey_proxy.sandbox import TokenHang
 
 WAITING = "Waiting for the issuer's answer to a refresh: ending now would lose the sign-in."
 
 
 async def begun(house: House, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
     """Start a command, and return it when its refresh has been acted upon and its answer is held."""
-    house.sandbox.faults.put(TokenHeld())
+    house.sandbox.faults.put(TokenHang(consumed=True, answers=True))
     process = await asyncio.create_subprocess_exec(
         *command(*arguments),
         stdin=asyncio.subprocess.DEVNULL,
@@ -62,7 +62,7 @@ async def test_a_command_ends_after_the_answer_is_saved_and_says_so_meanwhile(
 
 async def test_a_server_that_is_told_to_end_twice_waits_for_the_answer_and_saves_it(house: House) -> None:
     await house.signed_in(age=3500)
-    house.sandbox.faults.put(TokenHeld())
+    house.sandbox.faults.put(TokenHang(consumed=True, answers=True))
     async with serving(canary=house.canary, environment=house.environment) as server:
         await house.sandbox.wait_for("held")
         server.process.send_signal(signal.SIGINT)
@@ -91,7 +91,7 @@ async def test_a_library_program_ends_after_the_answer_is_saved(
     house: House, signals: tuple[signal.Signals, ...]
 ) -> None:
     await house.signed_in(age=4000)
-    house.sandbox.faults.put(TokenHeld())
+    house.sandbox.faults.put(TokenHang(consumed=True, answers=True))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",

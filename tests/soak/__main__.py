@@ -39,7 +39,7 @@ def main() -> int:
         )
         try:
             run_state_machine_as_test(seed(chosen.seed + draws)(model.SignIn), settings=run)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is told
             print(
                 f"seed {chosen.seed + draws}: {error!r}",
                 *getattr(error, "__notes__", ()),

@@ -230,12 +230,9 @@ class SignIn(RuleBasedStateMachine):
         vault = self.rig.vault()
         stored = self.run(vault.load("default"))
         found = [stored]
-        for record in self.run(vault.put_aside_before("default")):
-            found.append(merge(stored, record))
-        for process in self.processes:
-            if process._journal.unsaved is not None:
-                found.append(merge(stored, process._journal.unsaved))
-        return found
+        found += [merge(stored, record) for record in self.run(vault.put_aside_before("default"))]
+        held = [process._journal.unsaved for process in self.processes]
+        return found + [merge(stored, record) for record in held if record is not None]
 
     @invariant()
     def a_live_refresh_token_is_never_lost(self) -> None:

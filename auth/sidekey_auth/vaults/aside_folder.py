@@ -17,6 +17,7 @@ from typing import Any, Final
 from sidekey_auth.credential import checked_profile
 from sidekey_auth.errors import VaultError
 from sidekey_auth.log import get_logger
+from sidekey_auth.merge import Unsaved, from_plain
 from sidekey_auth.seal import Seal
 
 from .document import close_document, open_document, unsaved_of
@@ -53,20 +54,21 @@ class AsideFolder:
         self._own[profile] = path
         return path
 
-    def read(self, vault: str, profile: str, seal: Seal) -> list[dict[str, Any]]:
+    def read(self, vault: str, profile: str, seal: Seal) -> list[Unsaved]:
         """Return the records of a profile of this vault; one that cannot be read stays, and is told of."""
-        contents, self._found[profile] = [], []
+        records, self._found[profile] = [], []
         for path in self.present(vault, profile):
             try:
                 data = read_private(path)
                 if data is None:
                     continue
-                contents.append(open_document(vault, unsaved_of(profile), data, seal))
+                content = open_document(vault, unsaved_of(profile), data, seal)
+                records.append(from_plain(profile, content))
             except VaultError as error:
                 log.warning("a record of what could not be saved cannot be read", reason=str(error))
                 continue
             self._found[profile].append(path)
-        return contents
+        return records
 
     def forget(self, profile: str) -> None:
         """Delete what was last read of a profile, and this object's own record."""

@@ -15,7 +15,7 @@ from typing import Final
 from sidekey_auth.aside import load_with_aside
 from sidekey_auth.credential import Credential, checked_profile, from_document, to_document
 from sidekey_auth.errors import SealError, VaultError, VaultUnreadable, VaultUnwritable
-from sidekey_auth.merge import Unsaved, from_plain, to_plain
+from sidekey_auth.merge import Unsaved, to_plain
 from sidekey_auth.seal import Seal, SealSource, new_seal_key
 from sidekey_auth.seals import seal_source
 from sidekey_auth.secret import Secret
@@ -143,8 +143,7 @@ class FileVault:
         if not await asyncio.to_thread(self._aside.present, vault, profile):
             return ()
         vault, seal = await self._sealed.seal()
-        contents = await asyncio.to_thread(self._aside.read, vault, profile, seal)
-        records = [from_plain(profile, content) for content in contents]
+        records = await asyncio.to_thread(self._aside.read, vault, profile, seal)
         return tuple(sorted(records, key=lambda record: (record.result.sign_in, record.result.refreshes)))
 
     async def forget_aside(self, profile: str) -> None:

@@ -26,7 +26,6 @@ from .faults import (
     TokenAnswer,
     TokenDropped,
     TokenHang,
-    TokenHeld,
     TokenLifetime,
 )
 from .server import Sandbox
@@ -63,6 +62,5 @@ __all__ = [
     "TokenAnswer",
     "TokenDropped",
     "TokenHang",
-    "TokenHeld",
     "TokenLifetime",
 ]

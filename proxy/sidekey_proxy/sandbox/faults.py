@@ -82,17 +82,12 @@ class TokenHang(Fault):
     Attributes:
         grant: which request it strikes.
         consumed: whether the request was acted upon first: a refresh token is spent then.
+        answers: with ``consumed``, whether the answer comes after the release; else the connection goes.
     """
 
     grant: Grant = "refresh"
     consumed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenHeld(Fault):
-    """The token endpoint acts upon the request, and answers when the hang is released."""
-
-    grant: Grant = "refresh"
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,7 +271,6 @@ KINDS: Final[tuple[type[Fault], ...]] = (
     AuthorizeWithoutCode,
     TokenAnswer,
     TokenHang,
-    TokenHeld,
     TokenDropped,
     ExchangeRefused,
     ExchangeForbidden,

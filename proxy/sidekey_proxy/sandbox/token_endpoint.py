@@ -24,7 +24,6 @@ from .faults import (
     TokenAnswer,
     TokenDropped,
     TokenHang,
-    TokenHeld,
 )
 from .issued import Issued
 from .mint import Mint
@@ -126,14 +125,11 @@ class TokenEndpoint:
         if self._faults.take(TokenDropped, lambda fault: fault.grant == grant and fault.consumed):
             witness.saw(grant, body=body, outcome="dropped")
             return drop(request)
-        if self._faults.take(TokenHang, lambda fault: fault.grant == grant and fault.consumed):
+        hang = self._faults.take(TokenHang, lambda fault: fault.grant == grant and fault.consumed)
+        if hang:
             witness.saw(grant, body=body, outcome="hung")
             await self._hold.wait(request)
-            return drop(request)
-        if self._faults.take(TokenHeld, lambda fault: fault.grant == grant):
-            witness.saw(grant, body=body, outcome="hung")
-            await self._hold.wait(request)
-            return json_answer(answer)
+            return json_answer(answer) if hang.answers else drop(request)
         witness.saw(grant, body=body, status=200)
         return json_answer(answer)
 
