@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from .credential import Credential, bearer_of, from_document, to_document
+from .credential import Credential, Failure, bearer_of, from_document, to_document
 from .errors import VaultUnreadable
 from .made_keys import MOST_KEPT, MadeKey
 
@@ -52,7 +52,7 @@ class Base:
         note: how often the refresh token went out unanswered.
         api_key: the key's fingerprint, or None.
         key_refused: upstream has answered 401 to that key.
-        failures: codes of the permanent failures that stand in it.
+        refresh_failure, exchange_failure: the permanent failures that stand in it: token and code.
     """
 
     sign_in: int
@@ -62,7 +62,8 @@ class Base:
     note: int
     api_key: str | None
     key_refused: bool
-    failures: tuple[str, ...] = ()
+    refresh_failure: str | None = None
+    exchange_failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,6 @@ class Unsaved:
 
 def base_of(credential: Credential) -> Base:
     """Return what a change of this credential is based on."""
-    failures = (credential.refresh_failure, credential.exchange_failure)
     return Base(
         sign_in=credential.sign_in,
         refreshes=credential.refreshes,
@@ -89,8 +89,13 @@ def base_of(credential: Credential) -> Base:
         note=credential.note.sends if credential.note else 0,
         api_key=credential.api_key.fingerprint() if credential.api_key else None,
         key_refused=credential.key_refused,
-        failures=tuple(f"{failure.token} {failure.code}" for failure in failures if failure),
+        refresh_failure=_named(credential.refresh_failure),
+        exchange_failure=_named(credential.exchange_failure),
     )
+
+
+def _named(failure: Failure | None) -> str | None:
+    return f"{failure.token} {failure.code}" if failure else None
 
 
 def precious(unsaved: Unsaved) -> bool:
@@ -135,16 +140,16 @@ def _tokens_are_newer(ours: Base, now: Base, base: Base) -> bool:
     if progress != stored:
         return progress > stored
     # The same tokens: what differs is a note or a failure. Ours holds if only we have changed it.
-    changed = (ours.note, ours.failures) != (base.note, base.failures)
-    return changed and (now.note, now.failures) == (base.note, base.failures)
+    before = (base.note, base.refresh_failure)
+    return (ours.note, ours.refresh_failure) != before == (now.note, now.refresh_failure)
 
 
 def _key_is_newer(ours: Base, now: Base, base: Base) -> bool:
     if now.api_key == base.api_key:
         if ours.api_key != base.api_key:
             return True
-        changed = (ours.key_refused, ours.failures) != (base.key_refused, base.failures)
-        return changed and (now.key_refused, now.failures) == (base.key_refused, base.failures)
+        before = (base.key_refused, base.exchange_failure)
+        return (ours.key_refused, ours.exchange_failure) != before == (now.key_refused, now.exchange_failure)
     if ours.api_key != base.api_key:
         # Both have another key than the base. That of the newer tokens holds; of equals, the stored one.
         return ours.refreshes > now.refreshes
@@ -201,7 +206,7 @@ def from_plain(profile: str, document: Mapping[str, Any]) -> Unsaved:
     if not isinstance(base, dict) or not isinstance(result, dict):
         raise VaultUnreadable("a record of what could not be saved is damaged")
     try:
-        known = Base(**{**base, "failures": tuple(base.get("failures", ()))})
+        known = Base(**base)
     except TypeError:
         raise VaultUnreadable("a record of what could not be saved is damaged") from None
     return Unsaved(known, from_document(profile, result))

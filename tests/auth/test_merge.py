@@ -175,3 +175,20 @@ def test_merging_once_more_changes_nothing_and_no_number_comes_back(
         (stored.refresh_token, stored.sign_in),
         (result.refresh_token, result.sign_in),
     }
+
+
+def test_a_refused_exchange_and_a_refused_refresh_do_not_sway_each_other() -> None:
+    exchange = Failure(ID.fingerprint(), "no_platform_key", "none", 1.0)
+    refresh = Failure(OLD.fingerprint(), "refresh_token_reused", "used", 2.0)
+    mine = Unsaved(base_of(BASE), replace(BASE, exchange_failure=exchange))
+    merged = merge(replace(BASE, refresh_failure=refresh), mine)
+    assert (merged.refresh_failure, merged.exchange_failure) == (refresh, exchange)
+
+
+@given(CREDENTIALS, CREDENTIALS, CREDENTIALS)
+def test_merging_a_record_twice_changes_nothing_more(
+    stored: Credential, base: Credential, result: Credential
+) -> None:
+    merged = merge(stored, Unsaved(base_of(base), result))
+    again = merge(merged, Unsaved(base_of(stored), merged))
+    assert again == merged
