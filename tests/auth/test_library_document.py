@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -32,7 +33,7 @@ async def test_an_example_runs_and_prints_one_line(house: House, number: int) ->
         EXAMPLES[number],
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**house.environment, "HOME": str(house.home.parent / "user"), "PATH": "/usr/bin:/bin"},
+        env={**os.environ, **house.environment},
     )
     out, err = await process.communicate()
     stored = await house.stored()
