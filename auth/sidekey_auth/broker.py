@@ -272,6 +272,13 @@ class Broker:
             self._backoff.succeed()
         self._tell()
 
+    async def look(self) -> None:
+        """Read the vault again; where it cannot be read now, what is in memory serves on.
+
+        A broker whose event loop rests between two calls has not followed the vault meanwhile.
+        """
+        await self._read_quietly()
+
     # --- one flight at a time -------------------------------------------------------------------------
 
     async def _fly(

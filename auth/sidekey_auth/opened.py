@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, get_args
-from weakref import WeakKeyDictionary
 
 from .broker import Broker
 from .clock import SystemClock
 from .credential import DEFAULT_PROFILE, Bearer, Credential, Mode, checked_profile
 from .errors import BearerNotAllowed, ConfigurationError, CredentialUnsaved
 from .issuer_settings import CLIENT_ID, ISSUER, IssuerSettings
+from .key_name import TEMPLATE
 from .log import get_logger
 from .renewal import ExchangePolicy
 from .source import Source
@@ -32,7 +32,15 @@ from .sources.chatgpt import ChatGptSource
 from .sources.static import StaticSource
 from .states import Standing
 from .timing import Timing
-from .upstream import DEFAULT_UPSTREAM, Origin, UpstreamBase, bearer_may_go, parse_allowed, parse_base
+from .upstream import (
+    DEFAULT_UPSTREAM,
+    Origin,
+    UpstreamBase,
+    bearer_may_go,
+    may_carry,
+    parse_allowed,
+    parse_base,
+)
 from .vaults.file import FileVault, open_vault
 
 if TYPE_CHECKING:
@@ -53,8 +61,8 @@ def open_credential(
         profile: whose credential; ``SIDEKEY_PROFILE``, else ``default``, where it is left out.
         environ: the environment; the process's own where it is left out. The variables are SIDEKEY_HOME,
             SIDEKEY_STATE_HOME, SIDEKEY_SEAL_KEY, SIDEKEY_SEAL_KEY_FILE, SIDEKEY_PROFILE, SIDEKEY_ISSUER,
-            SIDEKEY_CLIENT_ID, SIDEKEY_CA_BUNDLE, SIDEKEY_EXCHANGE, SIDEKEY_REFRESH_MARGIN (seconds),
-            SIDEKEY_UPSTREAM and SIDEKEY_ALLOW_UPSTREAM.
+            SIDEKEY_CLIENT_ID, SIDEKEY_ALLOWED_ISSUERS, SIDEKEY_CA_BUNDLE, SIDEKEY_KEY_NAME, SIDEKEY_EXCHANGE,
+            SIDEKEY_REFRESH_MARGIN (seconds), SIDEKEY_UPSTREAM and SIDEKEY_ALLOW_UPSTREAM.
 
     Raises:
         ConfigurationError, SealError: the environment makes no sense.
@@ -100,8 +108,8 @@ class OpenCredential:
     def __init__(self, settings: _Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
         self._environ = environ
-        # What belongs to an event loop ends with it.
-        self._parts: WeakKeyDictionary[asyncio.AbstractEventLoop, _Part] = WeakKeyDictionary()
+        # Not by weak references: a part's tasks refer to their loop, so none would ever go.
+        self._parts: dict[asyncio.AbstractEventLoop, _Part] = {}
 
     async def __aenter__(self) -> Self:
         await (await self._part()).ready()
@@ -124,6 +132,7 @@ class OpenCredential:
             VaultError, SealError: the credential cannot be read.
         """
         broker = await (await self._part()).ready()
+        await broker.look()
         await broker.renew_due()
         found = await broker.obtain()
         self._check(found, for_url)
@@ -155,7 +164,9 @@ class OpenCredential:
 
     async def standing(self) -> Standing:
         """Return how the credential stands, as ``sidekey status`` tells it."""
-        return (await (await self._part()).ready()).standing()
+        broker = await (await self._part()).ready()
+        await broker.look()
+        return broker.standing()
 
     async def api_key(self) -> str:
         """Return a fresh bearer in plain text, for ``AsyncOpenAI(api_key=credential.api_key)``.
@@ -188,6 +199,9 @@ class OpenCredential:
         loop = asyncio.get_running_loop()
         part = self._parts.get(loop)
         if part is None:
+            for other in list(self._parts):  # a copy: another thread may open a part meanwhile
+                if other.is_closed():
+                    self._parts.pop(other, None)
             part = self._parts[loop] = _Part(self._settings, open_vault(self._environ))
         return part
 
@@ -202,7 +216,9 @@ class _Part:
         source = ChatGptSource(self._issuers, settings.issuer.client_id, settings.exchange, timing, clock)
         sources: dict[Mode, Source] = {"chatgpt": source, "api_key": StaticSource()}
         self._vault = vault
-        self._broker = Broker(vault, sources, profile=settings.profile, timing=timing, clock=clock)
+        self._broker = Broker(
+            vault, sources, profile=settings.profile, timing=timing, clock=clock, carries=settings.carries
+        )
         self._starting = asyncio.Lock()
         self._started = False
 
@@ -262,6 +278,10 @@ class _Settings:
     upstream: UpstreamBase
     allowed: frozenset[Origin]
 
+    def carries(self, bearer: Bearer) -> bool:
+        """Tell whether a bearer may go to the configured upstream."""
+        return may_carry(self.upstream.origin, bearer.origin, self.allowed)
+
 
 def _settings(profile: str | None, environ: Mapping[str, str]) -> _Settings:
     def named(name: str, default: str) -> str:
@@ -273,6 +293,7 @@ def _settings(profile: str | None, environ: Mapping[str, str]) -> _Settings:
         client_id=named("CLIENT_ID", CLIENT_ID),
         allowed_issuers=_list(named("ALLOWED_ISSUERS", "")),
         ca_bundle=Path(bundle) if bundle else None,
+        key_name=named("KEY_NAME", TEMPLATE),
     )
     try:
         upstream = parse_base(named("UPSTREAM", DEFAULT_UPSTREAM))

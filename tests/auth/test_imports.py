@@ -17,7 +17,7 @@ for found in pkgutil.walk_packages(sidekey_auth.__path__, "sidekey_auth."):
 """
 FRESH = """
 import sidekey_auth.broker, sidekey_auth.log, sidekey_auth.seals, sidekey_auth.sources.chatgpt
-import sidekey_auth.sources.static, sidekey_auth.upstream, sidekey_auth.vaults.file
+import sidekey_auth.sources.static, sidekey_auth.upstream, sidekey_auth.vaults.file, sidekey_auth.opened
 """
 
 
