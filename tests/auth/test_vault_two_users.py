@@ -41,6 +41,7 @@ async def test_a_vault_in_another_users_folder_is_refused_and_nothing_is_written
 
 async def test_a_document_that_another_user_put_there_is_refused(tmp_path: Path, other: int) -> None:
     mine = vault(tmp_path / "mine")
+    await mine.create()
     async with mine.lock("default"):
         await mine.save(Credential(generation=1))
     (document,) = (tmp_path / "mine").rglob("default*.sealed")
