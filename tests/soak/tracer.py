@@ -80,7 +80,7 @@ class Trace:
     status: int = 0
 
 
-def follow(pid: int, released: int, *, deadly: int | None, enough: int | None = None) -> Trace:
+def follow(pid: int, released: int, *, deadly: int | None, enough: int | None = None, skip: int = 0) -> Trace:
     """Follow a child that waits for a byte on a pipe, until it ends.
 
     Args:
@@ -89,6 +89,7 @@ def follow(pid: int, released: int, *, deadly: int | None, enough: int | None = 
         deadly: the child is killed before it makes this call of ``Trace.calls``.
         enough: the child is killed at the latest when it has renamed files so many times; for those that do
             not end by themselves.
+        skip: the first so many renames are of files that are written before the note.
     """
     _ptrace(_SEIZE, pid, _OPTIONS)
     _ptrace(_INTERRUPT, pid, 0)
@@ -109,7 +110,8 @@ def follow(pid: int, released: int, *, deadly: int | None, enough: int | None = 
             size = ctypes.c_void_p(ctypes.sizeof(info))
             if _libc.ptrace(_INFO, thread, size, ctypes.byref(info)) > 0 and info.op == _ENTRY:
                 name = _name(info.number)
-                begun = begun or (name == "openat" and _fresh(info.arguments[2]))
+                begun = begun or (skip <= 0 and name == "openat" and _fresh(info.arguments[2]))
+                skip -= name in _RENAMES
                 if begun:
                     if len(trace.calls) == deadly or (enough is not None and trace.renames >= enough):
                         os.kill(pid, signal.SIGKILL)
