@@ -57,8 +57,8 @@ async def main():
     place = find_place(sandbox=True)
     async with place.issuers() as issuers:
         broker = place.broker(issuers)
-        await broker.start()
-        await broker.obtain()
+        await broker.take_up()
+        await broker.renew_due()
         await broker.stop()
 
 asyncio.run(main())
@@ -132,24 +132,13 @@ class Stage:
     process: asyncio.subprocess.Process
     canary: Canary
 
-    async def run(
-        self,
-        home: Home,
-        job: Job,
-        *,
-        follow: bool = False,
-        deadly: int | None = None,
-        enough: int | None = None,
-    ) -> dict[str, Any]:
-        """Run a job to its end; see ``tracer.follow`` for the rest."""
+    async def run(self, home: Home, job: Job, follow: dict[str, int | None] | None = None) -> dict[str, Any]:
+        """Run a job to its end; it is followed, and killed, where ``tracer.follow`` is told something."""
         line = {
             "arguments": [*job.arguments, *home.flags] if job.arguments else [],
             "program": job.program,
             "environment": {**os.environ, **home.environment},
-            "follow": follow,
-            "deadly": deadly,
-            "enough": enough,
-            "skip": job.skip,
+            "follow": {**follow, "skip": job.skip} if follow is not None else None,
         }
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -196,22 +185,30 @@ class Killer:
     _homes: Iterator[int] = field(default_factory=itertools.count)
 
     async def kill(self, role: str, seal: str) -> Killed | None:
-        """Kill a role once; None where it had ended before: calls differ a little from run to run."""
+        """Kill a role at its next point; None where it had ended before: calls differ a little between runs."""
         if (role, seal) not in self._points:
             self._points[role, seal] = await self._rehearse(role, seal)
         window, renames, points = self._points[role, seal]
-        number = next(points)
+        return await self._kill(role, seal, {"deadly": next(points), "enough": renames}, window)
+
+    async def kill_before_rename(self, role: str, seal: str, number: int) -> Killed | None:
+        """Kill a role before it renames a file for this time, from 0: before the note, the answer, the key."""
+        return await self._kill(role, seal, {"deadly": None, "deadly_rename": number})
+
+    async def _kill(self, role: str, seal: str, point: dict[str, int | None], window: int = 0) -> Killed | None:
         home = self._home(seal)
         job, before = await self._prepare(home, role)
-        told = await self.stage.run(home, job, follow=True, deadly=number, enough=renames)
+        told = await self.stage.run(home, job, point)
         if told["code"] != -signal.SIGKILL:
             return None
-        call = told["calls"][-1] if number >= len(told["calls"]) else told["calls"][number]
-        place = f"{role}, {seal} seal, killed before {call} ({number} of {window})"
+        number = point["deadly"]
+        if number is None or number >= len(told["calls"]):
+            number = len(told["calls"]) - 1
+        call = told["calls"][number]
         try:
             outcome = await self._judge(home, role, job, before)
         except Exception as error:
-            error.add_note(place)
+            error.add_note(f"{role}, {seal} seal, killed before {call} ({number} of {window})")
             raise
         if seal == "own":  # also what a kill has left beside it
             for file in (home.home / "seal", *home.home.glob(".seal.*.tmp")):
@@ -256,7 +253,7 @@ class Killer:
             _, enough, _ = await self._rehearse("refresh", seal)
         home = self._home(seal)
         job, _ = await self._prepare(home, role)
-        told = await self.stage.run(home, job, follow=True, enough=enough)
+        told = await self.stage.run(home, job, {"deadly": None, "enough": enough})
         assert told["code"] == (-signal.SIGKILL if enough else 0), told["err"]
         window = told["window"]
         assert {"openat", "fsync", "rename", "sendto"} <= set(told["calls"][:window]), told["calls"]

@@ -37,7 +37,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         _play(job, out, err)  # it ends as a program does: all the way up
     result: dict[str, Any] = {}
     if job["follow"]:
-        trace = follow(child, released, deadly=job["deadly"], enough=job["enough"], skip=job["skip"])
+        trace = follow(child, released, **job["follow"])
         status = trace.status
         result = {"calls": trace.calls, "window": trace.window, "renames": trace.renames}
     else:

@@ -80,13 +80,22 @@ class Trace:
     status: int = 0
 
 
-def follow(pid: int, released: int, *, deadly: int | None, enough: int | None = None, skip: int = 0) -> Trace:
+def follow(
+    pid: int,
+    released: int,
+    *,
+    deadly: int | None,
+    deadly_rename: int | None = None,
+    enough: int | None = None,
+    skip: int = 0,
+) -> Trace:
     """Follow a child that waits for a byte on a pipe, until it ends.
 
     Args:
         pid: of the child.
         released: the writing end of that pipe.
         deadly: the child is killed before it makes this call of ``Trace.calls``.
+        deadly_rename: the child is killed before it renames a file for this time, from 0.
         enough: the child is killed at the latest when it has renamed files so many times; for those that do
             not end by themselves.
         skip: the first so many renames are of files that are written before the note.
@@ -113,7 +122,9 @@ def follow(pid: int, released: int, *, deadly: int | None, enough: int | None = 
                 begun = begun or (skip <= 0 and name == "openat" and _fresh(info.arguments[2]))
                 skip -= name in _RENAMES
                 if begun:
-                    if len(trace.calls) == deadly or (enough is not None and trace.renames >= enough):
+                    reached = name in _RENAMES and trace.renames == deadly_rename
+                    done = enough is not None and trace.renames >= enough
+                    if len(trace.calls) == deadly or reached or done:
                         os.kill(pid, signal.SIGKILL)
                     trace.calls.append(name)
                     if name in _RENAMES:
