@@ -210,9 +210,8 @@ class Killer:
         except Exception as error:
             error.add_note(f"{role}, {seal} seal, killed before {call} ({number} of {window})")
             raise
-        if seal == "own":  # also what a kill has left beside it
-            for file in (home.home / "seal", *home.home.glob(".seal.*.tmp")):
-                self.stage.canary.allow_file(file)
+        for leftover in home.home.glob(".seal.*.tmp"):  # of a seal that sidekey keeps itself
+            self.stage.canary.allow_file(leftover)
         killed = Killed(role, seal, call, number, window, outcome)
         self.seen.append(killed)
         return killed
@@ -243,7 +242,8 @@ class Killer:
             home.home.parent.chmod(0o700)
             whereabouts = Whereabouts(self.sandbox.base_url, Secret("no control in this test"))
             write_ready_file(home.home / READY_FILE, whereabouts)
-            self.stage.canary.allow_file(home.home / READY_FILE)
+            for name in (READY_FILE, "seal"):
+                self.stage.canary.allow_file(home.home / name)
         return home
 
     async def _rehearse(self, role: str, seal: str) -> tuple[int, int, Iterator[int]]:
