@@ -3,13 +3,14 @@
 # make bench  CPU and memory beside nginx and a plain aiohttp proxy (ARGS=--help; apt install nginx-light wrk)
 # make fuzz   look for bytes that break it, until Ctrl-C (ARGS="--seconds 60", ARGS=--help)
 # make soak   random sequences of refreshes, sign-ins, crashes and faults against the vault (ARGS="--seconds 3600")
+# make soak-kills  kills at system calls, in every role and with every seal (ARGS="--kills 1000", ARGS=--help)
 # make lock   pin the dependencies anew (needs uv)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CLIENTS := tests/clients/node_modules
 
-.PHONY: run test fuzz soak bench check lint types format lock clean
+.PHONY: run test fuzz soak soak-kills bench check lint types format lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/sidekey demo
@@ -22,6 +23,9 @@ fuzz: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	@PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
+
+soak-kills: $(VENV)/.dev
+	@PYTHONPATH=tests $(BIN)/python -m soak.kills $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -12,7 +12,8 @@ import pytest
 from canary import Canary
 from house import CLIENT_KEY
 from sidekey_auth.secret import Secret
-from soak.kills import LOST, SCENES, WORKS, killer
+from soak.homes import SCENES
+from soak.killer import LOST, WORKS, killer
 
 # Read before each test's environment is emptied of such names.
 SEED = os.environ.get("SIDEKEY_SEED") or datetime.now(UTC).strftime("%Y%m%d")
@@ -35,7 +36,9 @@ async def test_a_process_killed_at_any_system_call_loses_no_sign_in(canary: Cana
 
 
 @pytest.mark.parametrize(
-    ("rename", "outcome"), [(0, WORKS), (1, LOST), (2, WORKS), (3, WORKS)], ids=["note", "answer", "token", "key"]
+    ("rename", "outcome"),
+    [(0, WORKS), (1, LOST), (2, WORKS), (3, WORKS)],
+    ids=["note", "answer", "token", "key"],
 )
 @pytest.mark.parametrize("role", ["refresh", "serve", "library"])
 async def test_only_a_kill_between_the_note_and_the_saved_answer_ends_a_sign_in(

@@ -1,4 +1,4 @@
-"""Runs sidekey's commands and library programs in forks of this process; started by ``kills``.
+"""Runs sidekey's commands and library programs in forks of this process; started by ``killer``.
 
 One job a line on standard input, one result a line on standard output. What the commands need is loaded once,
 so that a thousand of them cost little. A job that is to be killed is followed by ``tracer``.

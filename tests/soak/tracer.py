@@ -1,8 +1,8 @@
 """Follows a process from system call to system call (ptrace(2)), and kills it at one of them.
 
-All its threads have one count: strace's ``inject=…:when=N`` counts each thread by itself and cannot name a call
-of a thread that starts late. Registers alone are read, so that an unprivileged user can follow a process that
-has made itself undumpable. Linux on x86-64 and arm64.
+All its threads have one count: strace's ``inject=…:when=N`` counts each thread by itself, and would kill the
+first one long before the one that refreshes comes to its Nth call. Registers alone are read, so that an
+unprivileged user can follow a process that has made itself undumpable. Linux on x86-64 and arm64.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ _NO_SUCH_PROCESS: Final = 3
 
 _NAMES: Final[dict[str, dict[int, str]]] = {
     "x86_64": {
-        0: "read", 1: "write", 3: "close", 4: "stat", 5: "fstat", 6: "lstat", 7: "poll", 8: "lseek", 9: "mmap",
-        10: "mprotect", 11: "munmap", 12: "brk", 13: "rt_sigaction", 14: "rt_sigprocmask", 16: "ioctl",
-        20: "writev", 28: "madvise", 41: "socket", 42: "connect", 44: "sendto", 45: "recvfrom", 46: "sendmsg",
-        47: "recvmsg", 48: "shutdown", 51: "getsockname", 52: "getpeername", 53: "socketpair",
-        54: "setsockopt", 55: "getsockopt", 56: "clone", 60: "exit", 72: "fcntl", 73: "flock", 74: "fsync",
-        82: "rename", 83: "mkdir", 86: "link", 87: "unlink", 89: "readlink", 90: "chmod", 91: "fchmod",
-        202: "futex", 217: "getdents64", 230: "clock_nanosleep", 231: "exit_group", 232: "epoll_wait",
-        233: "epoll_ctl", 257: "openat", 262: "newfstatat", 281: "epoll_pwait", 288: "accept4",
+        0: "read", 1: "write", 3: "close", 4: "stat", 5: "fstat", 6: "lstat", 7: "poll", 8: "lseek",
+        9: "mmap", 10: "mprotect", 11: "munmap", 12: "brk", 13: "rt_sigaction", 14: "rt_sigprocmask",
+        16: "ioctl", 20: "writev", 25: "mremap", 28: "madvise", 39: "getpid", 41: "socket", 42: "connect",
+        44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 48: "shutdown", 51: "getsockname",
+        52: "getpeername", 53: "socketpair", 54: "setsockopt", 55: "getsockopt", 56: "clone", 60: "exit",
+        72: "fcntl", 73: "flock", 74: "fsync", 82: "rename", 83: "mkdir", 86: "link", 87: "unlink",
+        89: "readlink", 90: "chmod", 91: "fchmod", 107: "geteuid", 186: "gettid", 202: "futex",
+        217: "getdents64", 230: "clock_nanosleep", 231: "exit_group", 232: "epoll_wait", 233: "epoll_ctl",
+        257: "openat", 262: "newfstatat", 273: "set_robust_list", 281: "epoll_pwait", 288: "accept4",
         290: "eventfd2", 291: "epoll_create1", 316: "renameat2", 318: "getrandom", 332: "statx",
-        435: "clone3",
+        334: "rseq", 435: "clone3",
     },
     "aarch64": {
         25: "fcntl", 32: "flock", 34: "mkdirat", 35: "unlinkat", 37: "linkat", 38: "renameat", 56: "openat",
