@@ -32,6 +32,7 @@ from sidekey_auth.errors import CredentialUnsaved, SidekeyError
 from sidekey_auth.issuer import Issuers
 from sidekey_auth.journal import Journal
 from sidekey_auth.merge import Unsaved, base_of, merge
+from sidekey_auth.secret import Secret
 from sidekey_auth.signed_in import signed_in
 from sidekey_auth.signout import sign_out
 from sidekey_auth.stored_credential import clear_static_key, set_static_key, switch_mode
@@ -80,6 +81,7 @@ class SignIn(RuleBasedStateMachine):
         self.backup: Credential | None = None
         self.restored: set[str] = set()
         self.kept_nowhere: set[str] = set()
+        self.signed_out: set[Secret] = set()
         self.imported: CodexAuth | None = None
         self.session: object | None = None
         self.excused = False
@@ -185,6 +187,7 @@ class SignIn(RuleBasedStateMachine):
         stored = self.run(self.world.stored())
         wanted, served = bearer_of(stored), process._bearer
         assert (served and served.value) == (wanted and wanted.value), "another key is served than is stored"
+        assert served is None or served.value not in self.signed_out, "a signed-out key is served"
 
     # --- people ---------------------------------------------------------------------------------------
 
@@ -212,9 +215,11 @@ class SignIn(RuleBasedStateMachine):
     async def logged_out(self, room: int | None) -> None:
         vault = self.world.vault()
         vault.room = room
+        before = await vault.load("default")
         done = await sign_out(vault, self.issuers(), clock=self.world.clock)
         if done.vault_problem is None:
             self.session = None
+            self.signed_out |= {before.api_key} if before.api_key else set()
         elif done.revoked:
             self.excused = True
 
@@ -272,8 +277,20 @@ class SignIn(RuleBasedStateMachine):
         return decisions[decision]()
 
     DECISIONS = st.sampled_from(
-        ["login", "another's login", "logout", "import", "import again", "import a key", "key set"]
-        + ["key clear", "chatgpt", "chatgpt", "api_key", "rotate"]
+        [
+            "login",
+            "another's login",
+            "logout",
+            "import",
+            "import again",
+            "import a key",
+            "key set",
+            "key clear",
+            "chatgpt",
+            "chatgpt",
+            "api_key",
+            "rotate",
+        ]
     )
 
     @precondition(HERE)
@@ -318,6 +335,7 @@ class SignIn(RuleBasedStateMachine):
         shutil.copytree(self.root / "backup", self.world.home)
         assert self.backup is not None
         self.highest = self.backup.generation
+        self.signed_out.clear()
         token = self.backup.refresh_token
         # Whoever has not read what came after the backup cannot know which of these are spent.
         self.restored |= {*self.books.sends(), *([token.fingerprint()] if token else [])}
@@ -383,7 +401,7 @@ class SignIn(RuleBasedStateMachine):
 
     @invariant()
     def no_refresh_token_is_sent_twice_but_after_a_lost_answer(self) -> None:
-        # An answer that has room neither in the vault nor aside is lost for all but the process that holds it.
+        # An answer with room neither in the vault nor aside is lost for all but the process that holds it.
         for process in self.processes:
             held = process._journal
             if held.must_save and held.aside is None:

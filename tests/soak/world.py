@@ -142,7 +142,7 @@ class Books:
         return {id(entry.session) for token, entry in spent.items() if self._unheard(token)}
 
     def _unheard(self, token: str) -> bool:
-        """Return whether whatever spent a token was answered to nobody: a refusal that follows tells no more."""
+        """Return whether what spent a token was answered to nobody; a refusal that follows tells no more."""
         told = [event for event in self.sends()[token] if event.error is None]
         return bool(told) and told[-1].outcome == "dropped"
 
