@@ -11,7 +11,6 @@ survives of its memory is what matters. Killed processes are ``tests/loop``'s.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -45,6 +44,7 @@ from sidekey_proxy.sandbox import (
     SandboxSettings,
     TokenAnswer,
     TokenDropped,
+    TokenHang,
 )
 from soak.world import Books, FillingDisk, World, short_pauses
 
@@ -225,6 +225,8 @@ class SignIn(RuleBasedStateMachine):
 
     async def import_a_file(self, again: bool, room: int | None) -> None:
         before = await self.world.stored()
+        # What lies aside, perhaps a later sign-in, is taken up first: then it is an old file over a newer one.
+        again = again and not await self.world.vault().put_aside_before("default")
         if again and self.imported and before.signed_in and before.imported_token == self.imported.token_id:
             auth = self.imported
         else:
@@ -302,6 +304,42 @@ class SignIn(RuleBasedStateMachine):
     @rule(decision=DECISIONS, number=PROCESSES, deed=DEEDS)
     def a_person_decides_while_a_process_acts(self, decision: str, number: int, deed: str) -> None:
         self.attempt(self.act(number, deed), self.decide(decision, None))
+
+    @precondition(HERE)
+    @rule(grant=st.sampled_from(["refresh", "key_exchange"]), decision=DECISIONS, number=PROCESSES)
+    def a_person_decides_while_the_issuer_thinks(self, grant: Any, decision: str, number: int) -> None:
+        async def meanwhile() -> None:
+            hang = TokenHang(grant=grant, consumed=True, answers=True)
+            self.sandbox.faults.put(hang)
+            acting = asyncio.ensure_future(self.act(number, "refresh"))
+            hung = asyncio.ensure_future(self.hung(grant, self.world.count(grant)))
+            await asyncio.wait((acting, hung), return_when=asyncio.FIRST_COMPLETED)
+            deciding = asyncio.ensure_future(self.decide(decision, None))
+            if grant == "key_exchange":  # which holds no lock
+                await asyncio.wait((deciding,))
+            self.sandbox.release()
+            self.sandbox.faults.clear()
+            results = await asyncio.gather(acting, deciding, return_exceptions=True)
+            hung.cancel()
+            for result in results:
+                if isinstance(result, BaseException) and not isinstance(result, SidekeyError):
+                    raise result
+
+        self.run(meanwhile())
+
+    async def hung(self, grant: Any, before: int) -> None:
+        while not any(event.outcome == "hung" for event in self.sandbox.events.of(grant)[before:]):
+            await self.sandbox.wait_for(grant, self.world.count(grant) + 1)
+
+    @precondition(HERE)
+    @rule(number=PROCESSES)
+    def the_seal_is_rotated_with_a_record_aside(self, number: int) -> None:
+        vault = self.processes[number]._journal.vault
+        assert isinstance(vault, FillingDisk)
+        vault.room, vault.full_aside = 1, False
+        self.attempt(self.act(number, "refresh"))
+        self.attempt(self.rotate())
+        self.a_process_ends_and_another_starts(number, "look", killed=True)
 
     # --- the machine ----------------------------------------------------------------------------------
 
@@ -405,7 +443,7 @@ class SignIn(RuleBasedStateMachine):
         for process in self.processes:
             held = process._journal
             if held.must_save and held.aside is None:
-                self.kept_nowhere |= self.books.answered(self.books.session(held.credential.refresh_token))
+                self.kept_nowhere |= self.books.traded_in(self.books.session(held.credential.refresh_token))
         for token, all_of_them in self.books.sends().items():
             events = self.books.unsettled(token, all_of_them)
             if not events or token in self.restored:

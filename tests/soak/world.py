@@ -20,6 +20,11 @@ from sidekey_auth.secret import Secret
 from sidekey_proxy.sandbox import Event, Sandbox
 
 
+def answered(event: Event) -> bool:
+    """Return whether the issuer did what was asked, and said so, perhaps after a while."""
+    return event.status == 200 or event.outcome == "hung"
+
+
 @contextmanager
 def short_pauses() -> Iterator[None]:
     """Shorten what a full disk makes sidekey wait for, and put the real times back afterwards."""
@@ -117,10 +122,10 @@ class Books:
             token: its fingerprint.
             events: all refreshes with it.
         """
-        answered = [number for number, event in enumerate(events, 1) if event.status == 200]
-        if answered and answered[-1] == len(events) and self._is_good(token):
+        heard = [number for number, event in enumerate(events, 1) if answered(event)]
+        if heard and heard[-1] == len(events) and self._is_good(token):
             self.good_after[token] = len(events)
-        settled = max(self.good_after[token], answered[-2] if len(answered) > 1 else 0)
+        settled = max(self.good_after[token], heard[-2] if len(heard) > 1 else 0)
         return events[settled:]
 
     def _is_good(self, token: str) -> bool:
@@ -150,16 +155,16 @@ class Books:
         """Return, for each refresh token, the requests that the issuer looked at or dropped."""
         found: dict[str, list[Event]] = defaultdict(list)
         for event in self._sandbox.events.of("refresh"):
-            if event.status == 200 or event.outcome == "dropped" or event.error is not None:
+            if answered(event) or event.outcome == "dropped" or event.error is not None:
                 found[event.field("refresh_token") or ""].append(event)
         return found
 
-    def answered(self, session: object) -> set[str]:
+    def traded_in(self, session: object) -> set[str]:
         """Return the fingerprints of a sign-in's refresh tokens that were answered with new ones."""
         heard = {
             event.field("refresh_token") or ""
             for event in self._sandbox.events.of("refresh")
-            if event.status == 200
+            if answered(event)
         }
         return {s.fingerprint() for s in self._sandbox.issued_secrets() if self.session(s) is session} & heard
 
@@ -175,7 +180,7 @@ class Books:
         exchanges = [
             event
             for event in self._sandbox.events.of("key_exchange")
-            if event.status == 200 or event.outcome == "dropped"
+            if answered(event) or event.outcome == "dropped"
         ]
         return {
             key: read_claims(tokens[event.field("subject_token") or ""]).account_id
