@@ -225,7 +225,7 @@ class SignIn(RuleBasedStateMachine):
 
     async def import_a_file(self, again: bool, room: int | None) -> None:
         before = await self.world.stored()
-        # What lies aside, perhaps a later sign-in, is taken up first: then it is an old file over a newer one.
+        # What lies aside, perhaps a later sign-in, is taken up first: the file is older than that.
         again = again and not await self.world.vault().put_aside_before("default")
         if again and self.imported and before.signed_in and before.imported_token == self.imported.token_id:
             auth = self.imported
@@ -315,8 +315,8 @@ class SignIn(RuleBasedStateMachine):
             hung = asyncio.ensure_future(self.hung(grant, self.world.count(grant)))
             await asyncio.wait((acting, hung), return_when=asyncio.FIRST_COMPLETED)
             deciding = asyncio.ensure_future(self.decide(decision, None))
-            if grant == "key_exchange":  # which holds no lock
-                await asyncio.wait((deciding,))
+            # An exchange holds no lock, only a claim, for which an import may wait.
+            await asyncio.wait((deciding,), timeout=0.2 if grant == "key_exchange" else 0.01)
             self.sandbox.release()
             self.sandbox.faults.clear()
             results = await asyncio.gather(acting, deciding, return_exceptions=True)
