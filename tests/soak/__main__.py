@@ -34,6 +34,7 @@ def main() -> int:
             deadline=None,
             database=None,
             print_blob=False,
+            report_multiple_bugs=False,  # a group of failures would hide the sequences
             phases=(Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
         )
