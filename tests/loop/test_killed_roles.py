@@ -12,12 +12,15 @@ import pytest
 from canary import Canary
 from house import CLIENT_KEY
 from sidekey_auth.secret import Secret
-from soak.homes import SCENES, new_home, prepare
-from soak.killer import LOST, WORKS, killer
+from soak.homes import SCENES, SEALS, new_home, prepare
+from soak.killer import LOST, WORKS, killer, staged
+from soak.rotations import Rotations
 
 # Read before each test's environment is emptied of such names.
 SEED = os.environ.get("SIDEKEY_SEED") or datetime.now(UTC).strftime("%Y%m%d")
 KILLS = 24
+ROTATIONS = 3
+"""Kills of a rotation with each seal."""
 ATTEMPTS = 3 * KILLS
 AFTER_THE_NOTE = 8
 """The call that follows the rename of the note; until then one thread writes it, call by call."""
@@ -74,3 +77,14 @@ async def test_a_note_that_is_left_twice_is_believed_though_nothing_was_sent(
         failure = (await home.stored()).refresh_failure
         assert failure is not None
         assert failure.code == "refresh_answer_lost"
+
+
+async def test_a_rotation_killed_while_a_refresh_is_in_flight_loses_no_answer(
+    canary: Canary, tmp_path: Path
+) -> None:
+    Secret(CLIENT_KEY)
+    async with killer(canary, tmp_path, SEED) as deadly, staged(canary) as beside:
+        rotations = Rotations(deadly, beside)
+        for seal in SEALS * ROTATIONS:
+            await rotations.kill(seal)
+    assert {killed.seal for killed in deadly.seen} == set(SEALS)

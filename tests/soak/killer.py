@@ -115,7 +115,7 @@ class Killer:
     async def _kill(
         self, role: str, seal: str, point: dict[str, int | None], window: int = 0
     ) -> Killed | None:
-        home = self._new_home(seal)
+        home = self.new_home(seal)
         job, before = await prepare(home, role)
         told = await self.stage.run(home, job, point)
         if told["code"] != -signal.SIGKILL:
@@ -135,7 +135,7 @@ class Killer:
         self.seen.append(killed)
         return killed
 
-    def _new_home(self, seal: str) -> Home:
+    def new_home(self, seal: str) -> Home:
         folder = self.folder / f"home-{next(self._homes)}"
         return new_home(folder, seal, self.sandbox, self.stage.canary)
 
@@ -144,7 +144,7 @@ class Killer:
         enough = None
         if role == "serve":  # which does not end by itself, and takes the same steps as a refresh by hand
             _, enough, _ = await self._rehearse("refresh", seal)
-        home = self._new_home(seal)
+        home = self.new_home(seal)
         job, _ = await prepare(home, role)
         told = await self.stage.run(home, job, {"deadly": None, "enough": enough})
         assert told["code"] == (-signal.SIGKILL if enough else 0), told["err"]
@@ -175,7 +175,7 @@ class Killer:
             assert role == "import"
             assert home.sendings(before.refresh_token) == 0  # type: ignore[arg-type]
             await self._succeeds(home, job)
-            await self._works(home)
+            await self.works(home)
             return UNTOUCHED
         refresh = Job(("refresh",))
         # Whoever sees an import end runs it again, or lets the next refresh find out.
@@ -187,7 +187,7 @@ class Killer:
             await self.stage.run(home, job)
             if outcome == WORKS:
                 assert (await home.stored()).refresh_token == final.refresh_token
-                await self._works(home)
+                await self.works(home)
             assert home.sandbox.events.seen("refresh") == sent
         return outcome
 
@@ -202,7 +202,7 @@ class Killer:
             for again in dict.fromkeys((first, refresh)):
                 await self._succeeds(home, again)
             assert home.sendings(token) == 1, "sent once, by whoever it was"
-            await self._works(home)
+            await self.works(home)
             return WORKS
         for again in (first, refresh):
             answer = await self.stage.run(home, again)
@@ -220,20 +220,20 @@ class Killer:
         if left.refresh_token is not None:
             assert home.sandbox.knows(left.refresh_token)
             await self._succeeds(home, Job(("refresh",)))
-            await self._works(home)
+            await self.works(home)
             if left.refresh_token == before.refresh_token:
                 return UNTOUCHED
             return WORKS
         assert before.refresh_token is None
         await self._succeeds(home, job)
-        await self._works(home)
+        await self.works(home)
         return UNTOUCHED
 
     async def _succeeds(self, home: Home, job: Job) -> None:
         answer = await self.stage.run(home, job)
         assert answer["code"] == 0, answer["err"]
 
-    async def _works(self, home: Home) -> None:
+    async def works(self, home: Home) -> None:
         final = await home.stored()
         status = await self._status(home)
         assert status["state"] == "ready", status

@@ -2,7 +2,8 @@
 
 Each kill has a vault of its own. Afterwards fresh processes must find the sign-in as it was left: it works,
 or, where the kill fell between the first byte sent and the saved answer, its answer is lost after one more
-sending. The keyring is a gnome-keyring in a D-Bus session of its own: ``--seal keyring``.
+sending. A rotation of the seal is killed while a refresh is in flight. The keyring is a gnome-keyring in a
+D-Bus session of its own: ``--seal keyring``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from canary import Canary
 from house import CLIENT_KEY
 from sidekey_auth.secret import Secret
 from soak.homes import KEYRING, ROLES, SCENES, SEALS
-from soak.killer import Killed, killer
+from soak.killer import Killed, killer, staged
+from soak.rotations import ROLE, Rotations
 
 
 async def run(kills: int, seed: object, scenes: tuple[tuple[str, str], ...]) -> None:
@@ -34,9 +36,10 @@ async def run(kills: int, seed: object, scenes: tuple[tuple[str, str], ...]) -> 
         began = told = time.monotonic()
         with canary.recording():
             Secret(CLIENT_KEY)
-            async with killer(canary, folder, seed) as deadly:
-                for scene in itertools.cycle(scenes):
-                    await deadly.kill(*scene)
+            async with killer(canary, folder, seed) as deadly, staged(canary) as beside:
+                rotations = Rotations(deadly, beside)
+                for role, seal in itertools.cycle(scenes):
+                    await (rotations.kill(seal) if role == ROLE else deadly.kill(role, seal))
                     if len(deadly.seen) >= kills:
                         break
                     if time.monotonic() - told > 60:
@@ -63,7 +66,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make soak-kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000, help="how many (default: 1000)")
     parser.add_argument("--seed", default=str(int(time.time())), help="of the draw (default: the time)")
-    parser.add_argument("--role", choices=ROLES, help="only this one")
+    parser.add_argument("--role", choices=(*ROLES, ROLE), help="only this one")
     parser.add_argument("--seal", choices=(*SEALS, KEYRING), help="only this one")
     return parser.parse_args()
 
@@ -73,7 +76,9 @@ def main() -> int:
     if chosen.seal == KEYRING and "DBUS_SESSION_BUS_ADDRESS" not in os.environ:
         command = ["dbus-run-session", "--", sys.executable, "-m", "soak.kills"]
         os.execvp(command[0], [*command, "--seed", chosen.seed, *sys.argv[1:]])  # noqa: S606 - the same again
+    seals = (KEYRING,) if chosen.seal == KEYRING else SEALS
     known = tuple((role, KEYRING) for role in ROLES) if chosen.seal == KEYRING else SCENES
+    known += tuple((ROLE, seal) for seal in seals)
     scenes = tuple(
         (role, seal) for role, seal in known if chosen.role in {None, role} and chosen.seal in {None, seal}
     )
