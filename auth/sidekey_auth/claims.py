@@ -85,6 +85,11 @@ def same_account(old: Claims, new: Claims) -> bool:
     return bool(old.sub) and old.sub == new.sub
 
 
+def same_organization(old: Claims, new: Claims) -> bool:
+    """Return whether two id_tokens name the same Platform organisation and project, or one names none."""
+    return not (_differ(old.organization_id, new.organization_id) or _differ(old.project_id, new.project_id))
+
+
 def _differ(old: str | None, new: str | None) -> bool:
     return bool(old and new and old != new)
 

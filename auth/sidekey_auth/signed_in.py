@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from .claims import Claims, read_claims, same_account
+from .claims import Claims, read_claims, same_account, same_organization
 from .credential import Credential, Failure, TokenSet, next_generation
 from .errors import IdTokenInvalid, IssuerRefused, KeyRefused
 from .made_keys import NewKey, remembered
@@ -26,7 +26,7 @@ def signed_in(
     """Return the credential after a sign-in, before its key exchange.
 
     The static key stays. The key of an earlier sign-in stays, too, until the new one is there, if it is
-    the same account's: a running server goes on with it meanwhile.
+    the same account's in the same organisation: a running server goes on with it meanwhile.
 
     Args:
         before: what was stored.
@@ -134,6 +134,8 @@ def _is_of(credential: Credential, claims: Claims) -> bool:
     if credential.api_key is None or credential.id_token is None:
         return False
     try:
-        return same_account(read_claims(credential.id_token), claims)
+        old = read_claims(credential.id_token)
+        # Another organisation's key would go on being billed there though the new one's was chosen.
+        return same_account(old, claims) and same_organization(old, claims)
     except IdTokenInvalid:
         return False

@@ -13,7 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidekey_auth.claims import AUTH_CLAIMS, PROFILE_CLAIMS, Claims, claims_of, read_claims, same_account
+from sidekey_auth.claims import (
+    AUTH_CLAIMS,
+    PROFILE_CLAIMS,
+    Claims,
+    claims_of,
+    read_claims,
+    same_account,
+    same_organization,
+)
 from sidekey_auth.errors import IdTokenInvalid
 from sidekey_auth.secret import Secret
 
@@ -141,6 +149,21 @@ def test_an_account_is_the_same_when_both_name_its_person_and_nothing_that_both_
 ) -> None:
     assert same_account(old, new) is same
     assert same_account(new, old) is same
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        (Claims(), Claims(), True),
+        (Claims(organization_id="a"), Claims(), True),
+        (Claims(organization_id="a"), Claims(organization_id="a"), True),
+        (Claims(organization_id="a"), Claims(organization_id="b"), False),
+        (Claims(organization_id="a", project_id="p"), Claims(organization_id="a", project_id="q"), False),
+    ],
+)
+def test_an_organisation_differs_only_where_both_name_one(old: Claims, new: Claims, same: bool) -> None:
+    assert same_organization(old, new) is same
+    assert same_organization(new, old) is same
 
 
 def encoded(part: object) -> str:

@@ -15,6 +15,7 @@ import pytest
 from rig import STATIC, FullDisk, Rig
 from sidekey_auth import broker as broker_module
 from sidekey_auth.broker import Broker
+from sidekey_auth.claims import read_claims
 from sidekey_auth.codex import CodexAuth
 from sidekey_auth.codex_import import import_codex
 from sidekey_auth.credential import Credential
@@ -29,6 +30,7 @@ from sidekey_auth.journal import Journal
 from sidekey_auth.renewal import ExchangePolicy
 from sidekey_auth.seal import new_seal_key
 from sidekey_auth.secret import Secret
+from sidekey_auth.signed_in import signed_in
 from sidekey_auth.signout import sign_out
 from sidekey_auth.vaults.file import FileVault
 from sidekey_proxy.sandbox import ExchangeRefused, Sandbox, SandboxSettings, TokenAnswer, TokenHang
@@ -309,6 +311,58 @@ async def test_the_fallback_is_left_as_soon_as_the_own_key_can_be_had(
     await until(broker, lambda: broker.bearer().origin == "chatgpt")
     assert broker.bearer().value != old.api_key
     assert not broker.standing().fallback
+
+
+async def test_a_static_key_that_is_refused_too_leads_back_to_the_sign_ins_own(rig: Rig) -> None:
+    await rig.signed_in(static_key=STATIC)
+    rig.sandbox.faults.put(TokenAnswer(status=503))
+    broker = rig.broker()
+    await broker.start()
+    fallback = await broker.refused(broker.bearer())
+    assert fallback is not None
+    assert fallback.origin == "api_key"
+    rig.clock.offset += 400
+    own = await broker.refused(fallback)
+    assert own is not None
+    assert own.origin == "chatgpt"
+    assert own.value == (await rig.stored()).api_key
+
+
+async def test_a_sign_in_beside_a_hanging_exchange_keeps_its_tokens(rig: Rig) -> None:
+    await rig.signed_in()
+    server = rig.broker()
+    await server.start()
+    rig.sandbox.faults.put(TokenHang(grant="key_exchange"))
+    hanging = asyncio.create_task(server.refresh())
+    await rig.sandbox.wait_for("refresh")
+    tokens = rig.sandbox.sign_in()
+    assert tokens.id_token is not None
+    claims = read_claims(tokens.id_token)
+    journal = Journal(rig.vault())
+    async with asyncio.timeout(5):
+        await journal.change(
+            lambda before: signed_in(
+                before, tokens, claims, issuer=rig.settings.issuer, client_id="app", now=rig.clock.wall()
+            )
+        )
+    rig.sandbox.release()
+    await asyncio.wait([hanging])
+    assert (await rig.stored()).refresh_token == tokens.refresh_token
+    assert await rig.live()
+
+
+async def test_a_request_does_not_wait_without_end_for_a_bearer(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.signed_in(api_key=None, key_source=None)
+    rig.sandbox.faults.put(TokenHang(grant="key_exchange", times=None))
+    monkeypatch.setattr(broker_module, "RENEWAL", 0.3)
+    broker = rig.broker()
+    await broker.take_up()
+    with pytest.raises(NoBearer) as told:
+        await broker.obtain()
+    assert told.value.transient
+    rig.sandbox.release()
 
 
 async def test_an_account_that_was_refused_a_key_is_not_asked_about_again_and_again(rig: Rig) -> None:

@@ -496,14 +496,20 @@ async def test_the_static_key_stays_and_numbers_go_on(rig: Rig) -> None:
     assert result.credential.generation > high
 
 
-@pytest.mark.parametrize(("same", "kept"), [(True, True), (False, False)])
+@pytest.mark.parametrize(
+    ("account", "kept"),
+    [
+        (SandboxAccount(), True),
+        (SandboxAccount(account_id="other", user_id="other"), False),
+        (SandboxAccount(organization_id="org-other"), False),
+    ],
+)
 async def test_the_old_key_serves_on_until_the_new_one_is_there_if_it_is_the_same_accounts(
-    rig: Rig, same: bool, kept: bool
+    rig: Rig, account: SandboxAccount, kept: bool
 ) -> None:
     first = (await rig.with_browser()).credential
     rig.browsers.clear()
-    if not same:
-        rig.sandbox.account = SandboxAccount(account_id="other", user_id="other")
+    rig.sandbox.account = account
     rig.sandbox.faults.put(TokenAnswer(grant="key_exchange", status=503, times=3))
     second = (await rig.with_browser()).credential
     assert second.refresh_token != first.refresh_token
