@@ -238,7 +238,16 @@ class Broker:
             async with self._journal.locked():
                 return
         except (NoVault, VaultBusy, VaultUnwritable):
-            await self.read_again()
+            await self.inspect()
+
+    async def inspect(self) -> None:
+        """Read the credential, and what earlier processes could not save, and write nothing.
+
+        Raises:
+            VaultError, SealError: the vault cannot be read.
+        """
+        await self._journal.inspect()
+        self._tell()
 
     async def stop(self) -> None:
         """Begin no new step, wait for a refresh that was sent, and save what is unsaved.

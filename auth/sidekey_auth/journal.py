@@ -72,6 +72,20 @@ class Journal:
                     break
             self._reconcile(loaded)
 
+    async def inspect(self) -> None:
+        """Read the vault and what was put aside for it, and write nothing.
+
+        Raises:
+            VaultError, SealError: it cannot be read; what is in memory stays.
+        """
+        await self.read()
+        merged = self.credential
+        for record in await self.vault.put_aside_before(self.profile):
+            merged = merge(merged, record)
+        if merged != self.credential:
+            aside = (await self.vault.describe()).aside
+            self.take(merged, Unsaved(base_of(self.credential), merged), aside)
+
     @asynccontextmanager
     async def locked(self, *, timeout: float = PATIENCE) -> AsyncIterator[None]:
         """Hold the profile's lock, with the credential just read, and what was put aside taken up.

@@ -18,10 +18,12 @@ class VaultDescription:
     Attributes:
         where: a path, or a database's name without its password.
         sealed_by: such as ``the OS keyring``, ``SIDEKEY_SEAL_KEY`` or ``the file /run/secrets/seal``.
+        aside: where records of what could not be saved are kept, or None where there is no such place.
     """
 
     where: str
     sealed_by: str
+    aside: str | None = None
 
 
 LONGEST_HOLD: Final = 45.0

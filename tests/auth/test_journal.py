@@ -81,6 +81,22 @@ async def test_what_is_put_aside_is_taken_up_by_the_next_process_and_deleted(
     assert (journal.unsaved, journal.aside) == (None, None), "another process has saved it"
 
 
+async def test_whoever_only_looks_sees_what_was_put_aside_and_writes_nothing(
+    make: Make, tmp_path: Path
+) -> None:
+    vault = await stored(make("sidekey"))
+    journal = Journal(vault)
+    await journal.read()
+    await journal.hold(REFRESHED, REFUSED)
+    other = Journal(make("sidekey"))
+    await other.inspect()
+    assert other.credential == REFRESHED
+    assert other.must_save
+    assert other.aside == str(tmp_path / "aside")
+    assert len(aside(tmp_path)) == 1
+    assert await vault.load("default") == BASE
+
+
 async def test_settling_writes_what_is_unsaved(make: Make, tmp_path: Path) -> None:
     vault = await stored(make("sidekey"))
     journal = Journal(vault)

@@ -156,6 +156,35 @@ async def _full_when(vault: FullDisk, begun: Callable[[], bool]) -> None:
     vault.full = True
 
 
+async def test_a_start_on_a_disk_that_is_still_full_serves_what_was_put_aside_and_saves_it_later(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidekey_auth.journal.SAVING", 0.2)
+    old = await rig.signed_in()
+    vault = rig.vault()
+    broker = rig.broker(vault)
+    await broker.take_up()
+    rig.sandbox.faults.put(TokenHang(consumed=True, answers=True))
+    asking = asyncio.create_task(broker.refresh())
+    await rig.sandbox.wait_for("held")
+    vault.full = True
+    rig.sandbox.release()
+    await asyncio.wait([asking])
+    with pytest.raises(CredentialUnsaved):
+        await broker.stop()
+    full = rig.vault()
+    full.full = True
+    later = rig.broker(full)
+    await later.start()
+    assert later.bearer().value != old.api_key
+    assert later.standing().code == "unsaved_aside"
+    full.full = False
+    later._wake.set()
+    await until(later, lambda: later.standing().state == "ready")
+    assert await rig.live()
+    assert rig.aside() == []
+
+
 async def test_a_record_of_another_vault_or_a_damaged_one_is_left_alone(rig: Rig) -> None:
     await rig.signed_in()
     vault = rig.vault()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -127,6 +128,8 @@ async def test_what_the_vault_cannot_take_is_kept_beside_it_and_taken_over_by_th
     await asyncio.to_thread(profiles.rmdir) if await asyncio.to_thread(profiles.exists) else None
     await asyncio.to_thread((house.home / "away").rename, profiles)
     assert not await live(house)
+    status = json.loads((await house.run("status", "--json", SIDEKEY_STATE_HOME=str(state))).out)
+    assert (status["state"], status["code"]) == ("degraded", "unsaved_aside")
     assert (await house.run("refresh", SIDEKEY_STATE_HOME=str(state))).code == 0
     assert await live(house)
     assert house.count("refresh") == 2

@@ -270,7 +270,8 @@ class FileVault:
 
     async def describe(self) -> VaultDescription:
         """Say where the vault is and what seals it, without opening it."""
-        return VaultDescription(where=str(self._folder.path), sealed_by=self._source.name)
+        aside = str(self._aside.path) if self._aside else None
+        return VaultDescription(where=str(self._folder.path), sealed_by=self._source.name, aside=aside)
 
     async def close(self) -> None:
         """Forget the seal."""

@@ -28,7 +28,7 @@ def status(
     async def work() -> Report:
         place = find_place(config=config, sandbox=sandbox, flags={"profile": profile})
         broker = place.broker()
-        await broker.read_again()
+        await broker.inspect()
         return shown(await place.status(broker))
 
     run(work(), "The status cannot be told", as_json=as_json)

@@ -115,7 +115,7 @@ async def _read(place: Place) -> Broker | None:
     """Return a broker that has read the vault, or None where it cannot: that is the vault's finding."""
     broker = place.broker()
     try:
-        await broker.read_again()
+        await broker.inspect()
     except (VaultError, SealError):
         return None
     return broker
