@@ -2,7 +2,8 @@
 # make test   all tests          make check  lint, format and types
 # make bench  CPU and memory beside nginx and a plain aiohttp proxy (ARGS=--help; apt install nginx-light wrk)
 # make fuzz   look for bytes that break it, until Ctrl-C (ARGS="--seconds 60", ARGS=--help)
-# make soak   random sequences of refreshes, sign-ins, crashes and faults against the vault (ARGS="--seconds 3600")
+# make soak   try to lose a sign-in: both of these in turn (ARGS="--seconds 3600" each, ARGS="--seed 7")
+# make soak-model  random sequences of refreshes, sign-ins, crashes and faults against the vault (ARGS=--help)
 # make soak-kills  kills at system calls, in every role and with every seal (ARGS="--kills 1000", ARGS=--help)
 # make lock   pin the dependencies anew (needs uv)
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CLIENTS := tests/clients/node_modules
 
-.PHONY: run test fuzz soak soak-kills bench check lint types format lock clean
+.PHONY: run test fuzz soak soak-model soak-kills bench check lint types format lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/sidekey demo
@@ -21,7 +22,9 @@ test: $(VENV)/.dev $(CLIENTS)/.installed
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m fuzz $(ARGS)
 
-soak: $(VENV)/.dev
+soak: soak-model soak-kills
+
+soak-model: $(VENV)/.dev
 	@PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
 
 soak-kills: $(VENV)/.dev

@@ -1,4 +1,4 @@
-"""Runs the model test for as long as one likes: ``make soak ARGS="--seconds 3600 --seed 7"``.
+"""Runs the model test for as long as one likes: ``make soak-model ARGS="--seconds 3600 --seed 7"``.
 
 It prints what it has run each minute, and ends with exit code 1 and the shortest failing sequence.
 """
@@ -17,7 +17,7 @@ from soak import model
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make soak-model", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: 60)")
     parser.add_argument(
         "--seed", type=int, default=int(time.time()), help="of the first draw (default: the time)"

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import itertools
+import math
 import os
 import sys
 import tempfile
@@ -28,8 +29,8 @@ from soak.killer import Killed, killer, staged
 from soak.rotations import ROLE, Rotations
 
 
-async def run(kills: int, seed: object, scenes: tuple[tuple[str, str], ...]) -> None:
-    """Kill so many times, in all scenes in turn, and print what came of it."""
+async def run(kills: float, seconds: float, seed: object, scenes: tuple[tuple[str, str], ...]) -> None:
+    """Kill so many times, or for so long, in all scenes in turn, and print what came of it."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         canary = Canary([folder])
@@ -40,7 +41,7 @@ async def run(kills: int, seed: object, scenes: tuple[tuple[str, str], ...]) -> 
                 rotations = Rotations(deadly, beside)
                 for role, seal in itertools.cycle(scenes):
                     await (rotations.kill(seal) if role == ROLE else deadly.kill(role, seal))
-                    if len(deadly.seen) >= kills:
+                    if len(deadly.seen) >= kills or time.monotonic() - began >= seconds:
                         break
                     if time.monotonic() - told > 60:
                         told = time.monotonic()
@@ -64,11 +65,15 @@ def _report(seen: list[Killed], seconds: float) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make soak-kills", description=__doc__)
-    parser.add_argument("--kills", type=int, default=1000, help="how many (default: 1000)")
+    parser.add_argument("--kills", type=float, default=math.inf, help="at most so many (default: no bound)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="so long (default: 60, or --kills)")
     parser.add_argument("--seed", default=str(int(time.time())), help="of the draw (default: the time)")
     parser.add_argument("--role", choices=(*ROLES, ROLE), help="only this one")
     parser.add_argument("--seal", choices=(*SEALS, KEYRING), help="only this one")
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    if chosen.kills == chosen.seconds == math.inf:
+        chosen.seconds = 60.0
+    return chosen
 
 
 def main() -> int:
@@ -85,7 +90,7 @@ def main() -> int:
     print(f"seed {chosen.seed}", flush=True)
     try:
         with keyring() if chosen.seal == KEYRING else contextlib.nullcontext():
-            asyncio.run(run(chosen.kills, chosen.seed, scenes))
+            asyncio.run(run(chosen.kills, chosen.seconds, chosen.seed, scenes))
     except Exception as error:  # noqa: BLE001 - it is told
         print(f"seed {chosen.seed}: {error!r}", *getattr(error, "__notes__", ()), sep="\n", flush=True)
         return 1
