@@ -48,11 +48,14 @@ def imported(before: Credential, auth: CodexAuth, now: float) -> Credential:
         now: Unix time in seconds.
     """
     generation = next_generation(before.generation, now)
+    # The sign-in that is stored goes on: a process may hold a refresh of it that it could not save yet.
+    again = auth.refresh_token is not None and before.refresh_token == auth.refresh_token
     return Credential(
         profile=before.profile,
         mode="chatgpt",
         generation=generation,
-        sign_in=generation,
+        sign_in=before.sign_in if again else generation,
+        refreshes=before.refreshes if again else 0,
         static_key=before.static_key,
         api_key=auth.api_key,
         # A key and an id_token that come together belong together: there is nothing to trade yet.

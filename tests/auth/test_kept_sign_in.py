@@ -286,6 +286,33 @@ async def _locked(rig: Rig) -> None:
             await asyncio.sleep(0)
 
 
+async def test_the_same_file_imported_again_does_not_undo_a_refresh_that_is_in_memory_only(rig: Rig) -> None:
+    tokens = rig.sandbox.sign_in()
+    assert tokens.id_token is not None
+    assert tokens.refresh_token is not None
+    auth = CodexAuth(
+        id_token=tokens.id_token,
+        access_token=tokens.access_token,
+        refresh_token=tokens.refresh_token,
+        claims=read_claims(tokens.id_token),
+        token_id=tokens.refresh_token.fingerprint(),
+    )
+    vault = rig.vault()
+    broker = rig.broker(vault)
+    await import_codex(rig.vault(), rig.issuers[0], auth)
+    await broker.take_up()
+    rig.sandbox.faults.put(TokenHang(consumed=True, answers=True))
+    asking = asyncio.create_task(broker.refresh())
+    await rig.sandbox.wait_for("held")
+    vault.full = vault.full_aside = True
+    rig.sandbox.release()
+    await asyncio.wait([asking])
+    await import_codex(rig.vault(), rig.issuers[0], auth)
+    vault.full = vault.full_aside = False
+    await broker.stop()
+    assert await rig.live()
+
+
 async def test_an_import_and_a_sign_out_are_not_undone_by_what_a_server_could_not_save(rig: Rig) -> None:
     await rig.signed_in(refresh_token=None, id_token=None, access_token=None, key_source=None)
     vault = rig.vault()
