@@ -338,6 +338,7 @@ class SignIn(RuleBasedStateMachine):
         assert isinstance(vault, FillingDisk)
         vault.room, vault.full_aside = 1, False
         self.attempt(self.act(number, "refresh"))
+        self.see_what_is_unsaved()
         self.attempt(self.rotate())
         self.a_process_ends_and_another_starts(number, "look", killed=True)
 
@@ -437,13 +438,18 @@ class SignIn(RuleBasedStateMachine):
         if self.processes and self.session is not None and not self.excused and not self.away:
             assert self.is_alive(), "the sign-in is lost"
 
-    @invariant()
-    def no_refresh_token_is_sent_twice_but_after_a_lost_answer(self) -> None:
-        # An answer with room neither in the vault nor aside is lost for all but the process that holds it.
+    def see_what_is_unsaved(self) -> None:
+        """Take note of answers with room neither in the vault nor aside: only one process knows of them."""
         for process in self.processes:
             held = process._journal
             if held.must_save and held.aside is None:
                 self.kept_nowhere |= self.books.traded_in(self.books.session(held.credential.refresh_token))
+            if held.unsaved is not None and held.credential.refresh_failure is not None:
+                self.kept_nowhere.add(held.credential.refresh_failure.token)
+
+    @invariant()
+    def no_refresh_token_is_sent_twice_but_after_a_lost_answer(self) -> None:
+        self.see_what_is_unsaved()
         for token, all_of_them in self.books.sends().items():
             events = self.books.unsettled(token, all_of_them)
             if not events or token in self.restored:
