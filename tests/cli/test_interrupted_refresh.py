@@ -55,7 +55,7 @@ async def test_a_command_ends_after_the_answer_is_saved_and_says_so_meanwhile(
     house.sandbox.release()
     _, err = await process.communicate()
     house.canary.check(err.decode())
-    assert process.returncode == 128 + signals[-1], err
+    assert process.returncode == 128 + signals[0], err
     assert "what the issuer answered is saved" in err.decode()
     assert await live(house)
     assert (await house.stored()).refreshes == 1

@@ -67,9 +67,9 @@ class _Interruption:
 
     def tell(self, number: int) -> None:
         """Say that the end has to wait, and cancel what does not."""
-        if self.number == 0:
+        first, self.number = self.number == 0, self.number or number
+        if first:  # the next signal may come while this is printed
             self._told.say("Waiting for the issuer's answer to a refresh: ending now would lose the sign-in.")
-        self.number = number
         if self._task is not None:
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
