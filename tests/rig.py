@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sidekey_auth.broker import Broker
-from sidekey_auth.credential import Credential, next_generation
+from sidekey_auth.claims import read_claims
+from sidekey_auth.codex import CodexAuth
+from sidekey_auth.credential import Credential, TokenSet, next_generation
 from sidekey_auth.errors import VaultUnwritable
 from sidekey_auth.issuer import Issuers
 from sidekey_auth.issuer_settings import IssuerSettings
@@ -24,6 +26,19 @@ from sidekey_auth.vaults.file import FileVault
 from sidekey_proxy.sandbox import Sandbox
 
 STATIC = Secret("sk-static-canary-0123456789")
+
+
+def codex_auth(tokens: TokenSet) -> CodexAuth:
+    """Return what is read from an auth.json with these tokens."""
+    assert tokens.id_token is not None
+    assert tokens.refresh_token is not None
+    return CodexAuth(
+        id_token=tokens.id_token,
+        access_token=tokens.access_token,
+        refresh_token=tokens.refresh_token,
+        claims=read_claims(tokens.id_token),
+        token_id=tokens.refresh_token.fingerprint(),
+    )
 
 
 class OffsetClock:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import STATIC, FullDisk, Rig
+from rig import STATIC, FullDisk, Rig, codex_auth
 from sidekey_auth import broker as broker_module
 from sidekey_auth.broker import Broker
 from sidekey_auth.claims import read_claims
@@ -156,20 +156,26 @@ async def _full_when(vault: FullDisk, begun: Callable[[], bool]) -> None:
     vault.full = True
 
 
+async def refreshed_without_room(broker: Broker, rig: Rig, *, aside: bool = True) -> None:
+    """Refresh while the disk fills up before the answer comes; perhaps there is room beside the vault."""
+    vault = broker._journal.vault
+    assert isinstance(vault, FullDisk)
+    rig.sandbox.faults.put(TokenHang(consumed=True, answers=True))
+    asking = asyncio.create_task(broker.refresh())
+    await rig.sandbox.wait_for("held")
+    vault.full, vault.full_aside = True, not aside
+    rig.sandbox.release()
+    await asyncio.wait([asking])
+
+
 async def test_a_start_on_a_disk_that_is_still_full_serves_what_was_put_aside_and_saves_it_later(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sidekey_auth.journal.SAVING", 0.2)
     old = await rig.signed_in()
-    vault = rig.vault()
-    broker = rig.broker(vault)
+    broker = rig.broker()
     await broker.take_up()
-    rig.sandbox.faults.put(TokenHang(consumed=True, answers=True))
-    asking = asyncio.create_task(broker.refresh())
-    await rig.sandbox.wait_for("held")
-    vault.full = True
-    rig.sandbox.release()
-    await asyncio.wait([asking])
+    await refreshed_without_room(broker, rig)
     with pytest.raises(CredentialUnsaved):
         await broker.stop()
     full = rig.vault()
@@ -287,26 +293,12 @@ async def _locked(rig: Rig) -> None:
 
 
 async def test_the_same_file_imported_again_does_not_undo_a_refresh_that_is_in_memory_only(rig: Rig) -> None:
-    tokens = rig.sandbox.sign_in()
-    assert tokens.id_token is not None
-    assert tokens.refresh_token is not None
-    auth = CodexAuth(
-        id_token=tokens.id_token,
-        access_token=tokens.access_token,
-        refresh_token=tokens.refresh_token,
-        claims=read_claims(tokens.id_token),
-        token_id=tokens.refresh_token.fingerprint(),
-    )
+    auth = codex_auth(rig.sandbox.sign_in())
     vault = rig.vault()
     broker = rig.broker(vault)
     await import_codex(rig.vault(), rig.issuers[0], auth)
     await broker.take_up()
-    rig.sandbox.faults.put(TokenHang(consumed=True, answers=True))
-    asking = asyncio.create_task(broker.refresh())
-    await rig.sandbox.wait_for("held")
-    vault.full = vault.full_aside = True
-    rig.sandbox.release()
-    await asyncio.wait([asking])
+    await refreshed_without_room(broker, rig, aside=False)
     await import_codex(rig.vault(), rig.issuers[0], auth)
     vault.full = vault.full_aside = False
     await broker.stop()

@@ -17,10 +17,9 @@ from sidekey_auth import open_credential
 
 async def main():
     async with open_credential() as credential:
-        await credential._parts[asyncio.get_running_loop()].ready()
+        broker = await credential._parts[asyncio.get_running_loop()].ready()
         open_now = 1 + max(int(name) for name in os.listdir("/proc/self/fd"))
         resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + FREE, 4096))
-        broker = await credential._parts[asyncio.get_running_loop()].ready()
         await broker.refresh()
 
 asyncio.run(main())

@@ -21,7 +21,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rig import STATIC
+from rig import STATIC, codex_auth
 from sidekey_auth.broker import Broker
 from sidekey_auth.claims import read_claims
 from sidekey_auth.codex import CodexAuth
@@ -230,16 +230,7 @@ class SignIn(RuleBasedStateMachine):
         if again and self.imported and before.signed_in and before.imported_token == self.imported.token_id:
             auth = self.imported
         else:
-            tokens = self.sandbox.sign_in(BOB)
-            assert tokens.id_token is not None
-            assert tokens.refresh_token is not None
-            auth = CodexAuth(
-                id_token=tokens.id_token,
-                access_token=tokens.access_token,
-                refresh_token=tokens.refresh_token,
-                claims=read_claims(tokens.id_token),
-                token_id=tokens.refresh_token.fingerprint(),
-            )
+            auth = codex_auth(self.sandbox.sign_in(BOB))
         vault = self.world.vault()
         vault.room = room
         result = await import_codex(vault, self.issuers(), auth, clock=self.world.clock)

@@ -42,7 +42,7 @@ class Rotations:
     async def kill(self, seal: str) -> Killed | None:
         """Kill a rotation at its next point; None where it ended before that: calls differ a little."""
         if seal not in self._points:
-            count = len(await self.calls(seal))
+            count = len(await self._calls(seal))
             self._points[seal] = count, _order(count, self.killer.draw)
         window, points = self._points[seal]
         number = next(points)
@@ -53,7 +53,7 @@ class Rotations:
         self.killer.seen.append(killed)
         return killed
 
-    async def calls(self, seal: str) -> list[str]:
+    async def _calls(self, seal: str) -> list[str]:
         """Return the system calls of a rotation beside which nobody is at work."""
         home = self.killer.new_home(seal)
         await home.signed_in()
