@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sidekey_auth.codex import CodexAuth, parse_auth, without_refresh_token
-from sidekey_auth.codex_import import import_codex
+from sidekey_auth.codex_import import import_codex, imported
 from sidekey_auth.credential import Credential, bearer_of, with_tokens
 from sidekey_auth.errors import ConfigurationError, IssuerUnavailable, NoPlatformKey, NoRefreshToken
 from sidekey_auth.issuer import Issuers
@@ -191,3 +191,15 @@ async def refreshed(rig: Rig, **changes: Any) -> Credential:
     after = replace(with_tokens(stored, tokens, 1_790_000_000.0), **changes)
     await rig.vault.save(after)
     return after
+
+
+@pytest.mark.parametrize(("same", "sign_in", "refreshes"), [(True, 7, 3), (False, None, 0)])
+def test_an_import_begins_a_new_sign_in_unless_its_token_is_the_stored_one(
+    same: bool, sign_in: int | None, refreshes: int
+) -> None:
+    before = Credential(generation=9, sign_in=7, refreshes=3, refresh_token=Secret("rt-canary-0123456789"))
+    token = before.refresh_token if same else Secret("rt-canary-other-0123456789")
+    after = imported(before, CodexAuth(refresh_token=token), 2.0)
+    assert after.refreshes == refreshes
+    assert after.sign_in == (after.generation if sign_in is None else sign_in)
+    assert after.generation > before.generation
